@@ -279,6 +279,7 @@ def _merge(arguments: argparse.Namespace) -> int:
     from ..evaluation.energies import Model
     from ..executors import refuse_many
     from ..files.paths import refuse_overwriting
+    from ..io.params_write import left_out
     from ..model.basis import cluster_name
     from ..model.missing_types import missing_notes, unanswered_clusters
     from ..model.parameters import Penalty
@@ -296,7 +297,8 @@ def _merge(arguments: argparse.Namespace) -> int:
     types = [t.name for t in model.parameters.basis.types]
     facts = {"output": str(arguments.output), "elements": list(model.elements), "types": types,
              "columns": len(model.parameters.coefficients), "missing_types": lacking}  # fmt: skip
-    _print(arguments, None, facts, f"{arguments.output}: {facts['columns']} coefficients of {', '.join(types)}")
+    small = f", {left_out(model.parameters)} of them left out, of at most 1e-6" if arguments.reduced else ""
+    _print(arguments, None, facts, f"{arguments.output}: {facts['columns']} coefficients of {', '.join(types)}{small}")
     return 0
 
 

@@ -138,7 +138,7 @@ class FactsOfRows(Facts):
             group = self.frames.facts.group_names[self.frames.facts.group[self.frame[row]]]
             return (
                 f"expected the cycle of group {group!r}, which its name does not say (ALC-2, cycle_2); say it: "
-                f'cycles = {{ "{group}" = 0 }}'
+                f'cycles = {{ "{group}" = 0 }}, or "*" for all groups'
             )
         return f"the frame has no {name}: {NUMBERS[name]}; 'a if periodic else b' and the like ask for it elsewhere"
 

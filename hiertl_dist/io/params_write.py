@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 from ..errors import ParameterFileError
 from ..files.paths import local_path, replacing
 from ..model.basis import cluster_name, edges_of
-from ..model.blocks import pattern_of, type_powers
+from ..model.blocks import columns_of, pattern_of, type_powers
 from ..model.without_data import WAYS
 from .masses import MASSES
 from .params_checksum import THIS_FILE, checksum_line
@@ -85,6 +85,12 @@ def write_parameters(
         stream.write(text.encode())
         stream.flush()
         os.fsync(stream.fileno())
+
+
+def left_out(parameters: Parameters) -> int:
+    """How many many-body coefficients a reduced file leaves out."""
+    values = zip(columns_of(parameters.basis), parameters.coefficients, strict=True)
+    return sum(len(column.elements) > 2 and abs(value) <= REDUCED_BELOW for column, value in values)
 
 
 class _Writer:

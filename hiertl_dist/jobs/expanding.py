@@ -62,7 +62,7 @@ def expanded_text(path: Path, data: str | None = None) -> str:
     wanted = {key: value for key, value in given.items() if key != "fm_setup"} | tables
     if not own_weights:
         wanted["fit"] = given.get("fit", {}) | {"weights": {}}
-        text = _with_weights(text, "fit" in given)
+        text = _with_weights(text)
     name = str(given["fm_setup"])
     text = "\n".join([text.strip("\n"), "", *_basis_lines(job.basis, name), *_data_lines(tables["data"]), ""]).lstrip(
         "\n"
@@ -112,12 +112,11 @@ def _left_out(labels: FittedLabels) -> str:
     return " and ".join(filter(None, (stress, energy)))
 
 
-def _with_weights(text: str, has_fit: bool) -> str:
+def _with_weights(text: str) -> str:
     """The weights that inputs with an ``fm_setup`` have by themselves, written into ``[fit]``."""
     line = "weights = {}    # every row alike, as chimes_lsq; without this line they would be automatic ones\n"
-    if not has_fit:
-        return f"{text.rstrip()}\n\n[fit]\n{line}"
-    return _FIT.sub(lambda header: f"{header[0].rstrip()}\n{line}", text, count=1)
+    changed, headers = _FIT.subn(lambda header: f"{header[0].rstrip()}\n{line}", text, count=1)
+    return changed if headers else f"{text.rstrip()}\n\n[fit]\n{line}"
 
 
 def _basis_lines(basis: Basis, name: str) -> Iterator[str]:

@@ -159,6 +159,19 @@ def test_without_frames_nothing_is_opened(tmp_path):
         read_fm_setup(path)
 
 
+def test_labels_of_a_list_and_masses_without_effect_are_noted(tmp_path):
+    many = ("# NFRAMES #\n    3", "# NFRAMES #\n    4")
+    listing, files = "2\n2 a.xyzf 300\n2 b.xyzf 2000\n", {"a.xyzf": 2, "b.xyzf": 2}
+    path = listed(tmp_path, listing, many, ("O  0.0  15.999", "O  0.0  17.999"), files=files)
+    notes = read_fm_setup(path).notes
+    assert [n for n in notes if n.startswith("labels 300, 2000 of the list of TRJFILE: no effect")]
+    assert [n for n in notes if n.endswith("parameter files have standard ones, and of this file O 17.999")]
+    listing = "2\n2 one/a.xyzf 300\n2 two/a.xyzf 2000\n"
+    read = read_fm_setup(listed(tmp_path, listing, many, files={"one/a.xyzf": 2, "two/a.xyzf": 2}))
+    assert {f.group for f in read.frames} == {"a_300", "a_2000"}
+    assert not [n for n in read.notes if n.startswith("labels")]
+
+
 def test_notes(tmp_path):
     text = "CHARGE CONSTRAINTS:\nOO CC CO 1 2 3 0\nOO CC CO 1 2 -3 0\n# NLAYERS #\n2\n# CNSCOUL #\ntrue\n"
     text += "# SPLITFI #\nfalse"
