@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 def config_parser(verbs: Any, common: argparse.ArgumentParser) -> None:
     """The grammar of ``config`` and its own verbs."""
-    whole = verbs.add_parser("config", help="check or expand an input file, or write a JSON schema for editors")
+    whole = verbs.add_parser("config", help="check or expand an input file; a JSON schema for editors")
     own = whole.add_subparsers(dest="config_verb", required=True, metavar="VERB")
     one = own.add_parser("check", parents=[common], help="say all that is wrong with an input file; reads no frames")
     one.add_argument("input", type=Path, help="input file (TOML)")

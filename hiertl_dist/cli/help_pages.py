@@ -27,6 +27,7 @@ EXAMPLES: Final = {
     "inspect": "data.extxyz",
     "init": "data.extxyz",
     "config check": "input.toml",
+    "config expand": "input.toml -o expanded.toml",
     "config schema": "-o input.schema.json",
     "import": "frames data.extxyz",
     "probes": "input.toml --elements C N --count 4",

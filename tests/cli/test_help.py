@@ -25,7 +25,10 @@ SCREEN = 48
 
 NAMES = {name.removeprefix("hiertl-dist ") for name, _, _ in commands()}
 LEAVES = sorted(name for name in NAMES if not any(other.startswith(f"{name} ") for other in NAMES))
-ELSEWHERE = {"demo": "takes a minute, and is the README's"}
+ELSEWHERE = {
+    "demo": "takes a minute, and is the README's",
+    "config expand": "takes an fm_setup, as tests/jobs/test_expanding.py has",
+}
 QUICKER = {
     "import": ["--executor", "serial"], "report": ["--no-figures"], "tabulate": ["--tolerance", "0.01"],
     "check": ["--temperatures", "300", "--arrangements", "1"],
