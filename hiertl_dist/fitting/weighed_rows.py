@@ -121,7 +121,7 @@ def weight_ranges(frames: FrameSequence, weights: RowWeights, executor: Executor
 
 
 def _label(item: tuple[FrameSequence, RowWeights]) -> str:
-    return f"weights of {count_text(len(item[0]), 'frame')} from {item[0].origin(0)} on"
+    return f"weights of {count_text(len(item[0]), 'frame')} (from {item[0].origin(0)} on)"
 
 
 def _ranges_of(item: tuple[FrameSequence, RowWeights]) -> dict[str, WeightRange]:

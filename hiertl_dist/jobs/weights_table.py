@@ -42,6 +42,9 @@ def weights_table(reading: Reading, fits: Mapping[str, FitSettings]) -> tuple[Ro
     if "weights" not in reading.top:
         return None, None
     own = reading.table("weights", ROW_WEIGHTS)
+    for key, value in reading.top["weights"].items() if isinstance(reading.top["weights"], dict) else ():
+        if styles := _styles_of_al_driver(value):
+            reading.problems.add(f'weights.{key}: styles of al_driver are functions here: "{styles}"')
     files = {key: reading.path(own.pop(key), f"weights.{key}") for key in ("rows", "frames") if key in own}
     given: dict[str, Any] = {}
     for key, value in own.items():  # each by itself, for the first that is wrong ends it
@@ -60,6 +63,16 @@ def weights_table(reading: Reading, fits: Mapping[str, FitSettings]) -> tuple[Ro
                 'has some of them several times; expected objective = "lsq"'
             )
     return RowWeights(**given), file
+
+
+def _styles_of_al_driver(value: Any) -> str:
+    """``[["A", "B"], [[1.0], [1.0, -1.0]]]`` of a config.py as an expression; nothing for what is not like that."""
+    if not (isinstance(value, list) and len(value) == 2 and all(isinstance(part, list) for part in value)):
+        return ""
+    names, numbers = value
+    if len(names) != len(numbers) or not all(isinstance(own, list) for own in numbers):
+        return ""
+    return " * ".join(f"{name}({', '.join(map(str, own))})" for name, own in zip(names, numbers, strict=True))
 
 
 def with_file(weights: RowWeights, file: WeightsFile | None, frames: FrameSequence) -> RowWeights:

@@ -74,6 +74,18 @@ def test_every_fault_is_told_at_once(tmp_path):
         job_of(tmp_path, weights={})
 
 
+def test_styles_as_al_driver_writes_them_are_translated(tmp_path):
+    with pytest.raises(InputError) as caught:
+        job_of(tmp_path, weights={
+            "force": [["A", "B"], [[100.0], [1.0, -1.0]]], "energy": [["A"], [0.3]], "stress": [["A"], [[1.0], [2.0]]],
+        })  # fmt: skip
+    told = str(caught.value)
+    assert 'weights.force: styles of al_driver are functions here: "A(100.0) * B(1.0, -1.0)"' in told
+    assert told.count("styles of al_driver") == 1
+    styled = job_of(tmp_path, weights={"force": "A(100.0) * B(1.0, -1.0)", "cycles": {"*": 0}})
+    assert "force 100 (" in " ".join(plan_job(styled, SERIAL)[1]["notes"])
+
+
 def test_names_that_no_frame_has_are_refused_when_frames_are_read(tmp_path):
     for weights, said in (
         ({"force": "2 if like(group, 'liquid*') else 1"}, "weights.force: 'liquid\\*' is no group of any frame"),
