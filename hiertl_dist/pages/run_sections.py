@@ -49,7 +49,9 @@ def card_section(findings: Findings) -> Section:
     pieces.insert(0, Table("card", "The model.", ("what", "value"), rows, sorts=False))
     if findings.labels:
         kinds = ("energy", "forces", "stress")
-        own = [(s["source"], s["frames"], *(_keys(s["found"].get(k, {})) for k in kinds)) for s in findings.labels]
+        own = [
+            (s["source"], s["frames"], *(label_counts(s["found"].get(k, {})) for k in kinds)) for s in findings.labels
+        ]
         pieces.append(Table("data", "Labels of the data, by source.", ("source", "frames", *kinds), own))
     elif not run.get("frames"):
         pieces.append(Text("which data were fitted; neither report.json nor run.json says it", "absent"))
@@ -126,8 +128,9 @@ def _table_text(table: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value(v)}" for key, v in table.items() if v not in (None, {}, []))
 
 
-def _keys(counts: Mapping[str, int]) -> str:
-    return ", ".join(f"{n} ({key})" for key, n in counts.items()) or "none"
+def label_counts(counts: Mapping[str, int]) -> str:
+    """How many frames have a label under which key of their files; ChIMES' own format has no keys."""
+    return ", ".join(f"{n} ({key})" if key else str(n) for key, n in counts.items()) or "none"
 
 
 def _fits(fits: Mapping[str, Mapping[str, Any]]) -> Table:

@@ -30,6 +30,7 @@ from hiertl_dist.pages.html_page import html_text
 from hiertl_dist.pages.pieces import Figure, Page, Section, Table, Text
 from hiertl_dist.pages.report_page import NO_MATPLOTLIB, _with_names_apart, report_page
 from hiertl_dist.pages.results_folder import read_results
+from hiertl_dist.pages.run_sections import label_counts
 from hiertl_dist.pages.search_section import search_section
 from hiertl_dist.pages.table_files import latex_escaped, latex_text
 from hiertl_dist.text.display import cell_text
@@ -511,3 +512,7 @@ def test_texts_of_a_page_are_by_tone():
     page = Page("t", (), (Section("a", "A", (Text("x", "warning"), Text("y"))),))
     assert page.texts("warning") == ["x"]
     assert '<p class="warning"><span class="tone">Warning: </span>x</p>' in html_text(page)
+
+
+def test_labels_that_have_no_key_in_their_file_are_counted_alone():
+    assert [label_counts(c) for c in ({"": 20}, {"energy": 3, "E": 1}, {})] == ["20", "3 (energy), 1 (E)", "none"]
