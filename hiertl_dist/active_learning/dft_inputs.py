@@ -224,10 +224,17 @@ def _matched(frames: Sequence[Frame], results: Sequence[Frame]) -> list[Frame | 
                 f"be labelled (within {FARTHEST} Å, atoms in the same order); results of a relaxation are none"
             )
         before = found[index]
-        if before is not None and before.energy != result.energy:
-            raise FrameError(f"{result.origin}: a second result of {frames[index].origin}, with another energy")
+        if before is not None and not _same_labels(before, result):
+            raise FrameError(f"{result.origin}: a second result of {frames[index].origin}, with other labels")
         found[index] = with_labels_of(frames[index], result)
     return found
+
+
+def _same_labels(one: Frame, other: Frame) -> bool:
+    return one.energy == other.energy and all(
+        (a is None and b is None) or (a is not None and b is not None and np.array_equal(a, b, equal_nan=True))
+        for a, b in ((one.forces, other.forces), (one.stress, other.stress))
+    )
 
 
 def _apart(result: Frame, frame: Frame) -> float:

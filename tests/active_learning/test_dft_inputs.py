@@ -120,10 +120,14 @@ def test_results_are_of_their_frames(frames, tmp_path):
     (tmp_path / "labelled.extxyz").write_text("".join(labelled_lines(labelled[::-1], 0)))
     found, _ = read_results(bare, label, tmp_path)
     assert [f.energy for f in found] == [f.energy for f in labelled]
-    other = replace(labelled[0], energy=0.0)
-    (tmp_path / "labelled.extxyz").write_text("".join(labelled_lines([*labelled, other], 0)))
-    with pytest.raises(FrameError, match=r"a second result of .*, with another energy"):
-        read_results(bare, label, tmp_path)
+    bare_forces = [replace(f, energy=None) for f in labelled]
+    for first, other in (
+        (labelled, replace(labelled[0], energy=0.0)),
+        (bare_forces, replace(bare_forces[0], forces=2.0 * labelled[0].forces)),
+    ):
+        (tmp_path / "labelled.extxyz").write_text("".join(labelled_lines([*first, other], 0)))
+        with pytest.raises(FrameError, match=r"a second result of .*, with other labels"):
+            read_results(bare, label, tmp_path)
     (tmp_path / "labelled.extxyz").write_text((tmp_path / "to_label.extxyz").read_text())
     with pytest.raises(FrameError, match="expected labels, found neither an energy nor forces"):
         read_results(bare, label, tmp_path)
