@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from fnmatch import fnmatchcase
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -31,7 +32,10 @@ if TYPE_CHECKING:
 MAY_CHANGE: Final = ("cycles", "sigma", "folder")
 """Settings of a loop that say when it ends; a cycle that was begun goes on with others."""
 
-GROUP: Final = re.compile(r"cycle_(\d+)(?:/|$)")
+OWN: Final = "cycle_"
+"""With the number of a cycle, the group of its labels."""
+
+GROUP: Final = re.compile(rf"{OWN}(\d+)(?:/|$)")
 """Weights of the labels of a cycle."""
 
 TABLE: Final = "cycles.json"
@@ -105,7 +109,7 @@ def _checked(job: Input) -> CycleSettings:
     if job.fm_setup is not None:
         raise InputError(
             "cycle: labelled frames are fitted beside [[data]], and this input has an fm_setup instead; hiertl-dist "
-            "import and init make an input with [basis] and [[data]] of it"
+            "config expand writes the same input with [basis] and [[data]] of it"
         )
     if job.library is not None:
         raise InputError(
@@ -165,7 +169,7 @@ class _Loop:
                 return "", waiting, ()
             done = self._note(place, "label", facts, files)
         self._report(cycle, "", ())
-        return "", (), ({"path": [str(place / "labels.extxyz")], "group": f"cycle_{cycle}"},)
+        return "", (), ({"path": [str(place / "labels.extxyz")], "group": f"{OWN}{cycle}"},)
 
     def _after_fit(self, cycle: int, done: Mapping[str, Any]) -> str:
         if cycle < self.settings.cycles:
@@ -237,12 +241,18 @@ class _Loop:
 
 def without_later(job: Input, cycle: int) -> Input:
     """A job without weights of the groups of labels that no cycle before has made, which no fit could know."""
+    made = [f"{OWN}{number}" for number in range(cycle)]
 
     def fitting(settings: FitSettings) -> FitSettings:
-        if not isinstance(settings.weights, Mapping):
-            return settings
-        later = {w for w in settings.weights if (met := GROUP.match(w)) and int(met[1]) >= cycle}
-        return replace(settings, weights={w: v for w, v in settings.weights.items() if w not in later})
+        if isinstance(settings.weights, Mapping):
+            later = {w for w in settings.weights if (met := GROUP.match(w)) and int(met[1]) >= cycle}
+            settings = replace(settings, weights={w: v for w, v in settings.weights.items() if w not in later})
+        if (own := settings.row_weights) is not None:
+            known = {
+                p: n for p, n in own.cycles.items() if not p.startswith(OWN) or any(fnmatchcase(m, p) for m in made)
+            }
+            settings = replace(settings, row_weights=replace(own, cycles=known))
+        return settings
 
     return replace(job, fit=fitting(job.fit), block_fits={b: fitting(s) for b, s in job.block_fits.items()})
 

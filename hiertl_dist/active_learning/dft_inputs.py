@@ -79,6 +79,11 @@ def write_inputs(frames: Sequence[Frame], label: CycleLabel, folder: Path) -> li
                     f"cycle.label: ASE writes no input of {label.code} with the options {dict(label.options)}: "
                     f"{error!r}"
                 ) from error
+    if label.code == "vasp" and not label.energy_key:
+        notes.append(
+            "of VASP's results energy(sigma->0) will be taken, as ASE does; data of al_driver, and others, have the "
+            'free energy (TOTEN), which energy_key = "free_energy" in label takes, and the two do not go together'
+        )
     return [*dict.fromkeys(notes), _what_next(label, folder)]
 
 

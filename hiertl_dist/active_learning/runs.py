@@ -139,9 +139,10 @@ def _starts(
     else:
         pool = frames.where(elements=state.elements or None, group=state.groups or None)
     if not len(pool):
+        groups = f" and is of the groups {listed(state.groups)}" if state.groups else ""
         raise InputError(
-            f"{where}: no fitted frame has {listed(state.elements) or 'all'} elements; there are "
-            f"{listed(sorted(frames.facts.element_sets()))}"
+            f"{where}: no fitted frame has {listed(state.elements) or 'all'} elements{groups}; there are "
+            f"{listed(sorted(frames.facts.element_sets()))}, of the groups {listed(sorted(frames.facts.groups()))}"
         )
     rng = generator(seed, "start", cycle, number)
     if state.count > len(pool):

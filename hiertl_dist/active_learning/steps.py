@@ -82,18 +82,24 @@ class CycleWork:
 
     def fit(self, _done: Mapping[str, Any]) -> Done:
         """Fit all that has labels."""
+        if not self.cycle:  # states that can't be run are told before hours of fitting
+            self._planned()
         self.tell("fit")
         result = fit_job(self.job, self.executor, tell=lambda line: self.tell(f"  {line}"))
-        facts = {"fitted": len(result.sets["fitted"]) if "fitted" in result.sets else 0, **_errors(result)}
-        facts |= self._data()
-        for line in facts["notes"]:
+        data, notes = self._data()
+        for line in notes:
             self.tell(line)
+        facts: dict[str, Any] = {
+            "fitted": len(result.sets["fitted"]) if "fitted" in result.sets else 0, **_errors(result), "data": data,
+            "notes": notes,
+        }  # fmt: skip
         kept = [p for p in result.files if p.name == MODEL or p.name.endswith(COVARIANCE)]
         return facts, [p.absolute() for p in kept]
 
-    def _data(self) -> dict[str, Any]:
+    def _data(self) -> tuple[dict[str, Any], list[str]]:
         """What tells the frames of the input, without labels of cycles, from others; a note where they have changed."""
-        frames = replace(self.job, added=()).read_frames()[0]
+        bare = replace(self.job.fit, row_weights=None)  # they may name labels of cycles
+        frames = replace(self.job, added=(), fit=bare).read_frames()[0]
         own = {"frames": len(frames), "sha256": sha256(frames.digests.tobytes()).hexdigest()}
         before = self.folder.parent / f"{self.cycle - 1:04d}"
         told = read_state(before) if self.cycle else {}
@@ -102,7 +108,7 @@ class CycleWork:
             f"WARNING: frames of [[data]], or their labels, are not those that cycle {self.cycle - 1} was fitted to: "
             f"{known['frames']} then, {own['frames']} now"
         ]  # fmt: skip
-        return {"data": own, "notes": notes}
+        return own, notes
 
     def runs(self, _done: Mapping[str, Any]) -> Done:
         """Run the model at all states."""

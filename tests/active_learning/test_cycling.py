@@ -146,10 +146,14 @@ def test_weights_name_labels_that_are_not_there_yet(tmp_path):
     assert set(weights) - set(cycling.without_later(own, 10).fit.weights) == {"cycle_10/energy"}
     auto = replace(job, fit=replace(job.fit, weights="auto"))
     assert cycling.without_later(auto, 0).fit.weights == "auto"
-    rows = RowWeights(force="1 / (1 + cycle)", cycles={"even": 0, "odd": 0})
+    given = {"even": 0, "odd": 0, "cycle_0": 2, "cycle_1*": 3}
+    rows = RowWeights(force="1 / (1 + cycle)", cycles=given)
     fit = replace(job.fit, weights={**job.fit.weights, "cycle_0/force": 2.0}, row_weights=rows)
     report = run_cycles(replace(job, fit=fit, cycle=replace(job.cycle, cycles=1)), SerialExecutor())
     assert [row.fitted for row in report.rows] == [8, 12]
+    kept = [cycling.without_later(replace(job, fit=fit), k).fit.row_weights.cycles for k in range(3)]
+    assert [len(own) for own in kept] == [2, 3, 4]
+    assert kept[2] == given
 
 
 def test_another_process_works_there(tmp_path):

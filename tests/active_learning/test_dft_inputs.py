@@ -38,7 +38,11 @@ def test_vasp(frames, tmp_path, monkeypatch):
     label = CycleLabel(code="vasp", options={"encut": 400, "xc": "pbe", "kpts": [3, 3, 3], "ismear": 1, "sigma": 0.1})
     notes = write_inputs(bare, label, tmp_path)
     assert notes[0].startswith("no POTCAR is written, and it must be put beside each POSCAR: ")
-    assert "vasprun.xml or OUTCAR is beside each" in notes[1]
+    assert "energy(sigma->0)" in notes[1]
+    assert "vasprun.xml or OUTCAR is beside each" in notes[2]
+    totals = write_inputs(bare, replace(label, energy_key="free_energy"), tmp_path)
+    assert len(totals) == 2
+    assert "sigma" not in "".join(totals)
     own = tmp_path / "frame_0001"
     read = ase_io.read(own / "POSCAR")
     np.testing.assert_allclose(read.get_positions(), bare[1].positions, atol=1e-9)
@@ -60,7 +64,7 @@ def test_vasp_with_potentials(frames, tmp_path, monkeypatch):
         (folder / "POTCAR").write_text(f"potential of {element}\n")
     monkeypatch.setenv("VASP_PP_PATH", str(tmp_path / "pp"))
     notes = write_inputs(bare, CycleLabel(code="vasp", options={"xc": "pbe", "kpts": [1, 1, 1]}), tmp_path / "inputs")
-    assert len(notes) == 1
+    assert len(notes) == 2
     assert (tmp_path / "inputs" / "frame_0000" / "POTCAR").read_text() == "potential of Au\npotential of Cu\n"
 
 
