@@ -22,6 +22,7 @@ except ImportError as missing:
 
 from .errors import FrameError, HiertlWarning, InnerCutoffError, InputError, MismatchError, MissingTypesError
 from .evaluation.energies import Model, read_parts
+from .evaluation.missing_in_frames import MissingClusters, missing_text
 from .evaluation.zbl import zbl_ends, zbl_repulsion
 from .io.labelled_atoms import VOIGT, frame_from_ase
 from .model.parameters import Parameters, merge_parameters
@@ -78,7 +79,9 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         of elements, shorter and longer apart.
     missing : {"refuse", "zero"}
         For clusters of types of which the model has no coefficients and says nothing: refused, by default, or they
-        count for nothing. Atoms that are left out by ``ignore_other_elements`` are in none of them.
+        count for nothing. Atoms that are left out by ``ignore_other_elements`` are in none of them. Types that the
+        model says it is without on purpose count for nothing; the first atoms that have such clusters bring a
+        HiertlWarning, unless this option is ``"zero"``.
     types : Mapping from str to str, or str, optional
         For models with types of atoms that are no chemical elements: the type of each symbol, ``{"C": "C1"}`` (others
         stand for themselves), or the name of an array of ``atoms`` that holds the type of each atom,
@@ -132,6 +135,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         self.out_of_range: tuple[OutOfRange, ...] = ()
         self.extrapolated: dict[tuple[str, str], int] = {}
         self._lacking, self._warned_lacking = "", False
+        self._zeros = MissingClusters.stated([self.model.parameters])
         self.results: dict[str, Any]  # ASE makes it
         super().__init__(atoms=atoms, **options)
 
@@ -208,6 +212,7 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         except (FrameError, InnerCutoffError, MissingTypesError) as error:
             raise AtomsError(str(error)) from error
         self._judge(evaluation.out_of_range, origin)
+        self._tell_zeros(frame)
         self._lacking = _lacking(self.model.parameters, frame)
         energy = evaluation.energy / EV
         self.results = {"energy": energy, "free_energy": energy, "forces": evaluation.forces / EV}
@@ -302,6 +307,13 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         added = zbl_repulsion(self.model, frame, self.atoms.get_atomic_numbers(), zbl_ends(self.model.parameters))
         energy, forces = evaluation.energy + added.energy, evaluation.forces + added.forces
         return replace(evaluation, energy=energy, forces=forces, stress=evaluation.stress + added.stress)
+
+    def _tell_zeros(self, frame: Frame) -> None:
+        """Warn, once, of clusters that count for nothing because the model says so."""
+        if self._zeros.clusters and self.parameters["missing"] != "zero" and (met := self._zeros.met_in([frame])):
+            self._zeros = replace(self._zeros, clusters=())
+            text = f"{self._zeros.source}: says that it is without terms of {missing_text(met)}, on purpose: they count"
+            warnings.warn(f"{text} for nothing, which is not neutral; said once", HiertlWarning, stacklevel=2)
 
     def _judge(self, outside: tuple[OutOfRange, ...], origin: str) -> None:
         """Refuse, count or warn of pairs outside the fitted range."""

@@ -281,7 +281,7 @@ def _merge(arguments: argparse.Namespace) -> int:
     from ..files.paths import refuse_overwriting
     from ..io.params_write import left_out
     from ..model.basis import cluster_name
-    from ..model.missing_types import missing_notes, unanswered_clusters
+    from ..model.missing_types import missing_notes, unanswered_clusters, zero_notes
     from ..model.parameters import Penalty
 
     refuse_many("merge", executors=False)
@@ -292,7 +292,8 @@ def _merge(arguments: argparse.Namespace) -> int:
     model = renamed(Model.merge(parts, overlap="add" if arguments.add else "refuse", penalty=penalty), arguments.rename)
     require_pairs(model)
     lacking = [cluster_name(c) for c in unanswered_clusters([model.parameters])]
-    tell_notes([], missing_notes([model.parameters], str(arguments.output)))
+    own, written = [model.parameters], str(arguments.output)
+    tell_notes([], (*missing_notes(own, written), *zero_notes(own, written)))
     model.write(arguments.output, reduced=arguments.reduced)
     types = [t.name for t in model.parameters.basis.types]
     facts = {"output": str(arguments.output), "elements": list(model.elements), "types": types,

@@ -134,7 +134,7 @@ def _use(arguments: argparse.Namespace) -> int:
 def _export(arguments: argparse.Namespace) -> int:
     from ..files.paths import refuse_overwriting
     from ..library.exporting import export_model
-    from ..model.missing_types import missing_notes
+    from ..model.missing_types import missing_notes, zero_notes
     from ..model.parameters import Penalty
 
     refuse_overwriting([arguments.output], arguments.overwrite, "-o")
@@ -150,6 +150,7 @@ def _export(arguments: argparse.Namespace) -> int:
     lacking = missing_notes([model.parameters], str(arguments.output))
     if lacking:  # a library keeps what was fitted, not what was made of it
         lacking = (*lacking, 'a fit with missing = "mixed" in [fit] and this library makes them, and writes the model')
+    lacking = (*lacking, *zero_notes([model.parameters], str(arguments.output)))
     for line in (*comments, *model.parameters.notes, *lacking):
         print(f"note: {line}", file=sys.stderr, flush=True)
     model.write(arguments.output, reduced=arguments.reduced, comments=comments)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from ..errors import InputError, MissingTypesError
 from ..frames.type_names import cluster_name
-from ..model.missing_types import HOW_TO_ANSWER, types_text, unanswered_clusters
+from ..model.missing_types import HOW_TO_ANSWER, stated_zeros, types_text, unanswered_clusters
 from ..text.display import listed
 from ..text.words import count_text
 from .cluster_counts import count_in, edge_reaches
@@ -70,6 +70,13 @@ class MissingClusters:
     def of(cls, parts: Sequence[Parameters]) -> MissingClusters:
         """Those of a sum of models."""
         clusters = tuple(unanswered_clusters(parts))
+        reaches = edge_reaches([p.basis for p in parts], clusters)
+        return cls(clusters, reaches, " + ".join(p.source for p in parts))
+
+    @classmethod
+    def stated(cls, parts: Sequence[Parameters]) -> MissingClusters:
+        """Those that a sum of models says it is without on purpose."""
+        clusters = tuple(stated_zeros(parts))
         reaches = edge_reaches([p.basis for p in parts], clusters)
         return cls(clusters, reaches, " + ".join(p.source for p in parts))
 

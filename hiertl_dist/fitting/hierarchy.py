@@ -12,8 +12,9 @@ from ..executors import TaskFailed, borrowed
 from ..executors.side_by_side import side_by_side
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
+from ..frames.type_names import cluster_name
 from ..model.blocks import blocks_of
-from ..model.missing_types import left_out_types
+from ..model.missing_types import clusters_of_absent_blocks, counted_clusters, left_out_types
 from ..model.mixing import mixed_parameters
 from ..model.one_body import OpenEnergies, one_body_values, without_one_body
 from ..model.parameters import Parameters, Penalty, merge_parameters
@@ -34,6 +35,7 @@ from .block_order import (
     own_weights,
 )
 from .checkpoints import checkpoints
+from .lattice_rows import absent_notes
 from .settings import HierarchyOptions
 from .wall_choice import with_wall
 
@@ -129,6 +131,8 @@ def fit_hierarchy(
     if executor is not None:  # before anything that ranks with other frames would judge differently
         executor.require_alike(lambda: frames.identities, "frames")
     wanted = choose_blocks(frames, basis, frozen, options, tell)
+    for note in absent_notes(basis, fitted_blocks(wanted, options), frozen, options.way_of_missing):
+        tell(note)
     made = blocks_to_make(wanted, basis, frozen, options)
     fits: dict[str, BlockFit] = {}
     current: list[Parameters] = []
@@ -236,11 +240,14 @@ def with_made(
 
 
 def stating_zeros(model: Model, made: Sequence[ElementSet], basis: Basis, options: HierarchyOptions) -> Model:
-    """The model, saying of which types it is without terms on purpose."""
-    if not made or options.way_of_missing == MIXED:
+    """The model, saying of which types it is without terms because this was asked for."""
+    if options.way_of_missing != "zero":
         return model
-    zero = {t.name: "zero" for t in basis.types if t.block in made}
     parameters = model.parameters
+    zero = {t.name: "zero" for t in basis.types if t.block in made}
+    types = (*basis.types, *parameters.basis.types)
+    absent = clusters_of_absent_blocks(types, parameters.basis.elements, counted_clusters([parameters]))
+    zero |= {cluster_name(c): "zero" for c in absent}
     return Model(replace(parameters, without_data={**zero, **parameters.without_data}))
 
 
@@ -277,9 +284,8 @@ def merged_model(parts: Sequence[Parameters], basis: Basis, wall: Penalty | None
     joined = {p.elements for p in merged.basis.pairs}
     more = [p for p in basis.restricted(merged.basis.elements).pairs if p.elements not in joined]
     # what the basis leaves out was left out on purpose, what no block brought was not
-    out = left_out_types(basis, basis, (), merged.basis.elements)
-    there = {t.name for t in merged.basis.types}
-    ways = {n: way for n, way in out.items() if n not in there} | dict(merged.without_data)
+    out = left_out_types(basis, merged.basis, (), merged.basis.elements)
+    ways = {**out, **merged.without_data}
     whole = replace(merged.basis, pairs=(*merged.basis.pairs, *more))
     return Model(replace(merged, basis=whole, without_data=ways))
 

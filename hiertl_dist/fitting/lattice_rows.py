@@ -13,7 +13,12 @@ import numpy as np
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
 from ..model.blocks import blocks_of, n_type_columns, sets_used
-from ..model.missing_types import counted_clusters, types_of_lower_blocks_alone, types_text
+from ..model.missing_types import (
+    counted_clusters,
+    notes_on_absent_blocks,
+    types_of_lower_blocks_alone,
+    types_text,
+)
 from ..text.display import listed
 from .block_lattice import (
     ABSENT,
@@ -36,6 +41,7 @@ if TYPE_CHECKING:
 
     from ..frames.frame import Frame
     from ..frames.frame_facts import FrameFacts
+    from ..frames.type_names import Elements
     from ..model.basis import Basis
     from ..model.parameters import Parameters
 
@@ -189,7 +195,7 @@ def _frames_used(
 
 
 def uninformed_notes(
-    basis: Basis, blocks: Collection[ElementSet], frozen: Sequence[Parameters], *, made: bool = False
+    basis: Basis, blocks: Collection[ElementSet], frozen: Sequence[Parameters], *, way: str = "refuse"
 ) -> list[str]:
     """What to say of types that will have no coefficients: no frame informs them, or only lower blocks have terms.
 
@@ -201,8 +207,9 @@ def uninformed_notes(
         Those that are fitted.
     frozen : Sequence of Parameters
         Models that are frozen.
-    made : bool, default False
-        Whether types without frames are made of lower blocks, or are zero as was asked for; fits say so.
+    way : {"refuse", "zero", "mixed"}
+        What becomes of types without frames: of those that are made of lower blocks, or are zero as was asked for, fits
+        say so.
 
     Returns
     -------
@@ -210,16 +217,35 @@ def uninformed_notes(
         A sentence each, or nothing.
     """
     known = {t.elements for f in frozen for t in f.basis.types}
-    fitted = [t for t in basis.types if t.block in blocks]
-    acting = {t.elements for t in fitted if t.body > 1 and all(e.rmin < e.rmax for e in t.edges)}
-    types = [*fitted, *(t for f in frozen for t in f.basis.types)]
-    alone = types_of_lower_blocks_alone(types, blocks, acting | counted_clusters(frozen))
+    types = [*(t for t in basis.types if t.block in blocks), *(t for f in frozen for t in f.basis.types)]
+    alone = [
+        *types_of_lower_blocks_alone(types, blocks, _acting(basis, blocks, frozen)),
+        *absent_notes(basis, blocks, frozen, way),
+    ]
     left = [t for t in basis.types if t.body > 1 and t.block not in blocks and t.elements not in known]
-    if made or not left:
-        return [*alone]
+    if way != "refuse" or not left:
+        return alone
     names = listed(sorted({t.block.name for t in left}))
     return [
         f"WARNING: no frame informs {types_text(t.name for t in left)} (blocks {names}): the model "
         "will have no coefficients for them",
         *alone,
     ]
+
+
+def absent_notes(
+    basis: Basis, blocks: Collection[ElementSet], frozen: Sequence[Parameters], way: str = "refuse"
+) -> tuple[str, ...]:  # fmt: skip
+    """What to say of cross blocks of which neither the basis nor a frozen model has a type; else nothing.
+
+    Parameters are those of :func:`uninformed_notes`.
+    """
+    types = [*basis.types, *(t for f in frozen for t in f.basis.types)]
+    elements = {e for b in (*blocks, *(b for f in frozen for b in blocks_in(f))) for e in b.elements}
+    return notes_on_absent_blocks(types, elements, _acting(basis, blocks, frozen), way)
+
+
+def _acting(basis: Basis, blocks: Collection[ElementSet], frozen: Sequence[Parameters]) -> set[Elements]:
+    """Clusters, as sorted elements, whose terms will count: of fitted blocks those that cutoffs do not switch off."""
+    fitted = [t for t in basis.types if t.block in blocks and t.body > 1]
+    return {t.elements for t in fitted if all(e.rmin < e.rmax for e in t.edges)} | counted_clusters(frozen)

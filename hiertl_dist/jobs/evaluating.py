@@ -226,7 +226,7 @@ def _counts_in(frames: Sequence[Frame], models: Sequence[Model], stride: int) ->
     kinds += sorted(stated - set(kinds))
     reaches = edge_reaches([m.parameters.basis for m in models], kinds)
     uninformed = {n for m in models for n, (number, _) in m.parameters.fitted_on.items() if not number}
-    uninformed |= {n for m in models for n, way in m.parameters.without_data.items() if way == "mixed"}
+    uninformed |= {n for m in models for n in m.parameters.without_data}
     rare = [k for k in kinds if stride == 1 or cluster_name(k) in uninformed]
     met = count_types(frames, rare, reaches)
     if stride > 1:

@@ -144,8 +144,8 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
         frozen=work.frozen, policy=policy, executor=executor, memory=memory,
         store=job.design_store() if job.keep_rows else None,
     )  # fmt: skip
-    made = not all_at_once and options.way_of_missing != "refuse"  # notes say that they are made, or zero
-    uninformed = uninformed_notes(job.basis, blocks, work.frozen, made=made)
+    way = "refuse" if all_at_once else options.way_of_missing
+    uninformed = uninformed_notes(job.basis, blocks, work.frozen, way=way)
     walls = walls_of_plan(plan, work.fits, work.frozen, options, all_at_once=all_at_once)
     needs = needs_of_fits(plan, work.fits, work.frames, len(work.frozen), options, executor, all_at_once=all_at_once)
     idle = needs.notes_of_memory(plan, executor, job.memory)

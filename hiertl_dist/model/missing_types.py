@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 from typing import TYPE_CHECKING, Final
 
+from ..frames.element_set import ElementSet
 from ..frames.type_names import cluster_name, split_symbols
 from ..text.display import listed
 from ..text.words import count_text
@@ -15,7 +16,6 @@ from .without_data import ways_of_sum
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from ..frames.element_set import ElementSet
     from ..frames.type_names import Elements
     from .cluster_types import ClusterType
 
@@ -88,14 +88,71 @@ def unanswered_clusters(parts: Sequence[Parameters], elements: Iterable[str] | N
 def left_out_types(basis: Basis, kept: Basis, blocks: Iterable[str], elements: Iterable[str]) -> dict[str, str]:
     """Types of some elements that a fit leaves without terms on purpose, as parameters have them.
 
-    That are those that the basis lacks, and of the fitted blocks those that are not among the types that are kept.
+    That are those that the basis lacks, and of the fitted blocks those that are not among the types that are kept. Of a
+    cross block of which neither has a type nothing is said: nobody has looked at it, and who evaluates it is asked.
     """
     names = {str(b) for b in blocks}
     present = {t.elements for t in basis.types if t.block not in names} | {t.elements for t in kept.types}
     bodies = {2, *(t.body for t in basis.types)} - {1}
+    there = {frozenset(t.elements) for t in (*basis.types, *kept.types)}
     among = sorted(elements)
     every = (c for body in sorted(bodies) for c in itertools.combinations_with_replacement(among, body))
-    return {cluster_name(c): "zero" for c in every if c not in present}
+    return {cluster_name(c): "zero" for c in every if c not in present and (len(set(c)) == 1 or frozenset(c) in there)}
+
+
+def clusters_of_absent_blocks(
+    types: Iterable[ClusterType], elements: Iterable[str], lower: Iterable[Elements]
+) -> list[Elements]:
+    """Clusters of cross blocks without a single type, of as many atoms as terms of blocks of a part of the elements.
+
+    Parameters
+    ----------
+    types : iterable of ClusterType
+        That have terms or will have.
+    elements : iterable of str
+        Among which.
+    lower : iterable of tuple of str
+        Clusters, as sorted elements, whose terms count.
+
+    Returns
+    -------
+    list of tuple of str
+        Sorted elements of each, pairs first.
+    """
+    there, below = {frozenset(t.elements) for t in types}, set(lower)
+    among = sorted(set(elements))
+    every = (
+        c for body in sorted({len(c) for c in below}) for c in itertools.combinations_with_replacement(among, body)
+    )
+    absent = [c for c in every if len(set(c)) > 1 and frozenset(c) not in there]
+    return [c for c in absent if any(len(b) == len(c) and set(b) < set(c) for b in below)]
+
+
+def notes_on_absent_blocks(
+    types: Iterable[ClusterType], elements: Iterable[str], lower: Iterable[Elements], way: str = "refuse"
+) -> tuple[str, ...]:
+    """What to say of cross blocks that are absent as a whole, see :func:`clusters_of_absent_blocks`.
+
+    ``way`` is what becomes of types without data: ``"refuse"``, ``"zero"`` or ``"mixed"``.
+    """
+    lower = set(lower)
+    absent = clusters_of_absent_blocks(types, elements, lower)
+    if not absent:
+        return ()
+    blocks = listed(sorted({ElementSet.of(c).name for c in absent}), SHOWN)
+    sizes = {len(c) for c in absent}
+    known = listed([cluster_name(c) for c in sorted(lower, key=lambda c: (len(c), c)) if len(c) in sizes], SHOWN)
+    what = {
+        "refuse": "the model will have no coefficients for them, and refuses frames that have such clusters unless it "
+        "is said that they count for nothing",
+        "zero": 'they are zero in the model, as missing = "zero" says',
+        "mixed": 'missing = "mixed" makes only what the basis has: the model will have no coefficients for them',
+    }[way]
+    return (
+        f"WARNING: nothing has terms of {types_text(map(cluster_name, absent))} (blocks {blocks}), and their lower "
+        f"blocks have {known}: {what}. Zero is not neutral: keep these types in the basis, and fit them or have them "
+        'made of lower blocks (missing = "mixed" in [fit])',
+    )
 
 
 def _bases(given: Parameters | Basis | Sequence[Parameters | Basis]) -> list[Basis]:
@@ -121,6 +178,23 @@ def missing_notes(parts: Sequence[Parameters], what: str) -> tuple[str, ...]:
         f"WARNING: {what} has no coefficients for {types_text(map(cluster_name, clusters))} of its elements: zero, "
         "which is not neutral; frames that contain such clusters are refused in evaluation unless it is said that they "
         "count for nothing (--missing zero)",
+    )
+
+
+def stated_zeros(parts: Sequence[Parameters]) -> list[Elements]:
+    """Clusters, as sorted elements, that a sum of models is without on purpose, as it says; pairs first."""
+    ways = ways_of_sum([({t.elements for t in p.basis.types}, p.without_data) for p in parts])
+    return sorted((split_symbols(name) for name, way in ways.items() if way == "zero"), key=len)
+
+
+def zero_notes(parts: Sequence[Parameters], what: str) -> tuple[str, ...]:
+    """What to say of a model, a sum of parts, that says of some types that they are zero on purpose; else nothing."""
+    clusters = stated_zeros(parts)
+    if not clusters:
+        return ()
+    return (
+        f"{what} says that it is without terms of {types_text(map(cluster_name, clusters))} on purpose: they count for "
+        "nothing in evaluation, and zero is not neutral",
     )
 
 
@@ -173,7 +247,11 @@ def counted_clusters(parts: Iterable[Parameters]) -> set[Elements]:
 
 
 def notes_on_lower_blocks(parameters: Parameters, frozen: Sequence[Parameters]) -> tuple[str, ...]:
-    """The same of a fit: its parameters, and the models that were frozen for it."""
+    """The same of a fit: its parameters, and the models that were frozen for it; blocks that both lack too."""
     parts = (parameters, *frozen)
     types = [t for p in parts for t in p.basis.types]
-    return types_of_lower_blocks_alone(types, {t.block for t in parameters.basis.types}, counted_clusters(parts))
+    lower = counted_clusters(parts)
+    return (
+        *types_of_lower_blocks_alone(types, {t.block for t in parameters.basis.types}, lower),
+        *notes_on_absent_blocks(types, parameters.basis.elements, lower),
+    )

@@ -153,7 +153,8 @@ OF_FIT: Final = {
     "only": Meaning("The blocks to fit.", "all that are not frozen"),
     "missing": Meaning(
         'Blocks of several elements that no frame has: `"refuse"` (they are not in the model, and frames that'
-        ' have them are refused), `"zero"`, or `"mixed"`, made of lower blocks.',
+        ' have them are refused), `"zero"` (also of blocks that the basis '
+        'leaves out as a whole), or `"mixed"`, made of lower blocks.',
         '"mixed" where there is a prior, else "refuse"'),
     "probes": Meaning("Files of structures on which priors hold predictions.", "they are made of the frames"),
 }  # fmt: skip

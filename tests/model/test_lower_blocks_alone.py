@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from job_files import write_job
 from synthetic import labelled, random_frames, random_parameters, small_basis
 
-from hiertl_dist import Basis, fit_all_at_once, fit_block
+from hiertl_dist import (
+    Basis,
+    Calculator,
+    HierarchyOptions,
+    HiertlWarning,
+    MissingTypesError,
+    Model,
+    fit_all_at_once,
+    fit_block,
+    fit_hierarchy,
+)
+from hiertl_dist.cli import commands as cli
+from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.lattice_rows import uninformed_notes
 from hiertl_dist.frames.element_set import ElementSet
 
@@ -17,6 +31,9 @@ TRUTH = random_parameters(WHOLE, seed=2)
 C, N = TRUTH.restricted({"C"}), TRUTH.restricted({"N"})
 CN = ElementSet.parse("CN")
 TOLD = "and its lower blocks have "
+SERIAL = SerialExecutor()
+ABSENT = "nothing has terms of 1 pair (CN), 2 triplets (CCN, CNN) (blocks CN), and their lower blocks have "
+FRAMES = labelled(random_frames({"C": 3, "N": 3, "CN": 2}), TRUTH)
 
 
 def bare():
@@ -32,12 +49,12 @@ def told(notes):
     return [n for n in notes if TOLD in n]
 
 
-@pytest.mark.parametrize("made", [True, False])
-def test_before_a_fit(made):
-    (note,) = told(uninformed_notes(bare(), {CN}, [C, N], made=made))
+@pytest.mark.parametrize("way", ["refuse", "zero", "mixed"])
+def test_before_a_fit(way):
+    (note,) = told(uninformed_notes(bare(), {CN}, [C, N], way=way))
     assert note.startswith("WARNING: ")
     assert "CN has no CCN, CNN, and its lower blocks have CCC, NNN: " in note
-    assert not told(uninformed_notes(WHOLE, {CN}, [C, N], made=made))
+    assert not told(uninformed_notes(WHOLE, {CN}, [C, N], way=way))
     assert not told(uninformed_notes(bare(), {ElementSet.parse("C")}, []))
     fitted_with_it = uninformed_notes(bare(), {CN, ElementSet.parse("C"), ElementSet.parse("N")}, [])
     assert told(fitted_with_it) == [note]
@@ -54,7 +71,7 @@ def test_before_a_fit(made):
 )
 def test_after_a_fit(basis, frozen, expected):
     frames = labelled(random_frames({"CN": 4}), TRUTH)
-    notes = told(fit_block(frames, basis, "CN", frozen=frozen).solution.notes)
+    notes = told(fit_block(frames, basis, "CN", frozen=frozen, executor=SERIAL).solution.notes)
     assert [n.partition(TOLD)[2].partition(":")[0] for n in notes] == ([expected] if expected else [])
 
 
@@ -62,9 +79,9 @@ def test_after_a_fit(basis, frozen, expected):
 def test_blocks_that_are_fitted_together(how):
     frames = labelled(random_frames({"C": 3, "N": 3, "CN": 4}), TRUTH)
     if how == "free":
-        solution = fit_block(frames, bare(), "CN", frozen=[N], free=["C"]).solution
+        solution = fit_block(frames, bare(), "CN", frozen=[N], free=["C"], executor=SERIAL).solution
     else:
-        solution = fit_all_at_once(frames, bare()).solution
+        solution = fit_all_at_once(frames, bare(), executor=SERIAL).solution
     (note,) = told(solution.notes)
     assert "CN has no CCN, CNN, and its lower blocks have CCC, NNN: " in note
 
@@ -87,3 +104,87 @@ def test_triplets_that_are_switched_off_do_not_count():
             [],
         )
     )
+
+
+def apart():
+    """The basis without the cross block."""
+    return replace(WHOLE, types=tuple(t for t in WHOLE.types if len(set(t.elements)) == 1))
+
+
+def absences(notes):
+    return [n for n in notes if "nothing has terms of " in n]
+
+
+@pytest.mark.parametrize(
+    ("way", "says"),
+    [("refuse", "refuses frames that have such clusters"), ("zero", "they are zero in the model"), ("mixed", "only")],
+)
+def test_before_a_fit_a_cross_block_that_is_absent_as_a_whole(way, says):
+    both = {ElementSet.parse("C"), ElementSet.parse("N")}
+    (note,) = absences(uninformed_notes(apart(), both, [], way=way))
+    assert note.startswith(f"WARNING: {ABSENT}CC, NN, CCC, NNN: ")
+    assert says in note
+    assert absences(uninformed_notes(apart(), set(), [C, N], way=way)) == [note]
+    # one that is there, if only without frames; an element alone; lower blocks without such terms
+    assert not absences(uninformed_notes(WHOLE, both, [], way=way))
+    assert not absences(uninformed_notes(apart(), {ElementSet.parse("C")}, [], way=way))
+    ones = WHOLE.with_types(t for t in WHOLE.types if t.body == 1)
+    assert not absences(uninformed_notes(ones, both, [], way=way))
+
+
+def test_pairs_of_a_ternary_that_is_not_fitted():
+    three = small_basis((3, 2, 0), ("C", "N", "O"))
+    bare = three.with_types(t for t in three.types if t.block != "CN")
+    wanted = {t.block for t in bare.types}
+    (note,) = absences(uninformed_notes(bare, wanted, []))
+    assert "1 pair (CN), 2 triplets (CCN, CNN) (blocks CN)" in note
+    (note,) = absences(uninformed_notes(three.with_types(t for t in three.types if t.name != "CNO"), wanted, []))
+    assert "nothing has terms of 1 triplet (CNO) (blocks CNO)" in note
+
+
+def test_a_model_without_a_cross_block_refuses_its_frames():
+    said = []
+    fit = fit_hierarchy(FRAMES, apart(), executor=SERIAL, tell=said.append)
+    assert len(absences(said)) == 1
+    assert fit.model.parameters.without_data == {}
+    with pytest.raises(MissingTypesError, match=r"1 pair \(CN\), 2 triplets"):
+        fit.model.evaluate(FRAMES)
+    together = fit_all_at_once(FRAMES, apart(), executor=SERIAL).solution
+    assert len(absences(together.notes)) == 1
+    with pytest.raises(MissingTypesError, match="CN"):
+        Model(together.parameters).evaluate(FRAMES)
+    assert not absences(fit_all_at_once(FRAMES, WHOLE, executor=SERIAL).solution.notes)
+
+
+def test_one_that_was_asked_to_be_zero_says_so():
+    said = []
+    fit = fit_hierarchy(FRAMES, apart(), options=HierarchyOptions(missing="zero"), executor=SERIAL, tell=said.append)
+    assert 'they are zero in the model, as missing = "zero" says' in absences(said)[0]
+    assert fit.model.parameters.without_data == {"CN": "zero", "CCN": "zero", "CNN": "zero"}
+    assert len(fit.model.evaluate(FRAMES)) == len(FRAMES)
+    atoms = pytest.importorskip("ase").Atoms("CN", [[0.0, 0, 0], [1.5, 0, 0]])
+    atoms.calc = Calculator(fit.model)
+    with pytest.warns(HiertlWarning, match=r"without terms of 1 pair \(CN\).*count for nothing"):
+        atoms.get_potential_energy()
+    atoms.rattle()
+    with warnings.catch_warnings():  # once, and not where it was said
+        warnings.simplefilter("error")
+        atoms.get_potential_energy()
+        atoms.calc = Calculator(fit.model, missing="zero")
+        atoms.get_potential_energy()
+        atoms.positions[1, 0] = 9.0  # nor where no such cluster is met
+        atoms.calc = Calculator(fit.model)
+        atoms.get_potential_energy()
+
+
+def test_commands_say_it(tmp_path, capsys):
+    path = write_job(tmp_path, FRAMES, basis=apart().to_dict())
+    assert cli.main(["plan", str(path), "--executor", "serial"]) == 0
+    assert ABSENT in capsys.readouterr().out
+    zero = Model(replace(TRUTH.with_types(apart().types), without_data={"CN": "zero"}))
+    zero.write(tmp_path / "zero.txt")
+    merged = ["merge", str(tmp_path / "zero.txt"), "-o", str(tmp_path / "merged.txt")]
+    assert cli.main(merged) == 0
+    said = capsys.readouterr().err
+    assert "says that it is without terms of 1 pair (CN) on purpose" in said
+    assert "no coefficients for 2 triplets (CCN, CNN)" in said

@@ -134,10 +134,16 @@ def test_mixtures_far_from_linear_mixing():
     mixed = energy_by_pairs(cell, lambda a, b: 1.3 if a != b else 1.0) / 32
     assert ordered.value == pytest.approx(abs(mixed - lattices["Mo"].energy), abs=1e-6)
     assert ordered.verdict == "fail"
-    assert "linear mixing" in ordered.reason
+    away = f"fcc Mo16W16: {mixed - lattices['Mo'].energy:+.3f} eV/atom from linear mixing"
+    assert ordered.reason == f"{away}; compare with the compound's energy of formation"
     assert not check.passed
     assert ordered in check.failures
-    assert check_model(model_of(unlike=1.3), settings=replace(QUICK, temperatures=(), mixing=2.0, ordered=2.0)).passed
+    wide = check_model(model_of(unlike=1.3), settings=replace(QUICK, temperatures=(), mixing=2.0, ordered=2.0))
+    assert wide.passed
+    # sign and composition are said of one that passes as well
+    (ordered,) = rows_of(wide, "mixing, ordered")
+    assert (ordered.verdict, ordered.reason) == ("pass", away)
+    assert f"pass: mixing, ordered Mo-W: {away}" in wide.text()
 
 
 def test_pairs_that_get_past_one_another():
