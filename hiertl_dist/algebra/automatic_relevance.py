@@ -39,6 +39,7 @@ from hiertl_dist.algebra.lapack import (
 )
 from hiertl_dist.algebra.problem import Problem
 from hiertl_dist.algebra.regularisers import ARD, BayesianRidge
+from hiertl_dist.errors import InputError
 
 Index = npt.NDArray[np.intp]
 
@@ -205,7 +206,10 @@ def automatic_relevance(problem: Problem, settings: ARD) -> Evidence:
         As ``bayesian_ridge``.
     UnsafeGram
         As ``bayesian_ridge``.
+    InputError
+        The problem has rows of a prior.
     """
+    _refuse_held(problem)
     start = bayesian_ridge(problem, BayesianRidge(normalize=True))
     n = problem.live.n_columns
     assert start.alpha is not None
@@ -237,6 +241,16 @@ def automatic_relevance(problem: Problem, settings: ARD) -> Evidence:
         f"found {change:.2e} with {len(point.active)} of {n} columns kept",
         change,
     )
+
+
+def _refuse_held(problem: Problem) -> None:
+    """Raise InputError where a prior has rows of its own."""
+    if problem.held is not None:
+        raise InputError(
+            "ard: a prior with rows of its own, as those of probe structures, is more than a variance for each column, "
+            "and the steps of ARD know no other: take bayesian_ridge, whose evidence has these rows in it, or no "
+            "probes (probes = 0)"
+        )
 
 
 def _gentle(point: _Point) -> tuple[_Point, float]:

@@ -85,12 +85,22 @@ class Deviation:
         r[:, n] -= r[:, :n] @ self.mean
         r[:, :n] *= scale
         shifted = replace(summary, r=r)
+        whole = self._below(scale)
+        return shifted if whole is None else shifted.merge(RFactor(whole, len(whole)))
+
+    def held(self) -> Matrix | None:
+        """The rows A_p D as :meth:`scaled` merges and counts them, (k, n); None without any."""
+        whole = self._below(self.scale)
+        return None if whole is None else whole[:, :-1]
+
+    def _below(self, scale: Vector) -> Matrix | None:
+        """The rows [A_p scale | 0], or a triangle of them."""
         if self.rows is None or len(self.rows) == 0:
-            return shifted
+            return None
+        n = self.rows.shape[1]
         below = np.zeros((len(self.rows), n + 1), order="F")
         below[:, :n] = self.rows * scale
-        whole = qr_triangle(below) if len(below) > n else below
-        return shifted.merge(RFactor(whole, len(whole)))
+        return qr_triangle(below) if len(below) > n else below
 
     def solution(self, answer: LinearSolution) -> LinearSolution:
         """The answer x to the problem of :meth:`scaled` as one of the coefficients c = m + D x."""

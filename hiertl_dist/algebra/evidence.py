@@ -5,6 +5,9 @@ E = ‖A c − b‖² + alpha ‖c‖² at its minimum and γ = n − alpha tr H
 
     −2 log p(b) = N log(2π noise²) + log |H| − n log alpha + E / noise²
 
+Rows P of a prior, which are no data, make its precision (alpha I + PᵀP)/noise². They are in H and in E, and log |alpha
+I + PᵀP|, the sum of log(alpha + p²) over the singular values p of P, takes the place of n log alpha. N is without them.
+
 Scikit-learn's BayesianRidge and ARDRegression are not used: given R they would take its n rows for N and miss the
 residual outside its range, and so find another noise and another alpha. Here N is what the caller counts, and
 the residual is that of all rows. Rows that are weighted count as they are: noise is that of a row of weight 1.
@@ -48,7 +51,7 @@ class Evidence:
     noise : float
         Standard deviation of a row, in the units of the target.
     effective_parameters : float
-        Σ (1 − penalty_j H⁻¹_jj).
+        tr H⁻¹AᵀA: what the data, without the rows of a prior, say of the coefficients.
     log_evidence : float
         log p(b), b being the (weighted) rows of the target.
     """
@@ -84,12 +87,18 @@ class Spectrum:
         Squared residual that no c reduces.
     counted : float
         N, the rows that the caller counts.
+    held2 : ndarray of shape (n,) or None
+        Squared singular values of the rows of a prior, which are among those that ``s2`` are of; None without any.
+    along : ndarray of shape (p,) or None
+        ‖P v‖² of these rows for each right singular vector v.
     """
 
     s2: Vector
     z2: Vector
     outside: float
     counted: float
+    held2: Vector | None = None
+    along: Vector | None = None
 
     def energy(self, alpha: Vector) -> Vector:
         """The energy E, shape (k,), for ``alpha`` (k,)."""
@@ -97,19 +106,30 @@ class Spectrum:
         return np.asarray(self.outside + np.sum(self.z2 * (a / (self.s2 + a)), axis=1))
 
     def effective(self, alpha: Vector) -> Vector:
-        """γ (k,)."""
-        return np.asarray(np.sum(self.s2 / (self.s2 + alpha[:, np.newaxis]), axis=1))
+        """γ (k,): tr H⁻¹AᵀA, without the rows of a prior."""
+        a = alpha[:, np.newaxis]
+        own = self.s2 if self.along is None else self.s2 - self.along
+        return np.asarray(np.sum(own / (self.s2 + a), axis=1))
 
     def log_evidence(self, alpha: Vector) -> Vector:
         """The logarithm of p(b), shape (k,), for ``alpha`` (k,)."""
-        volume = np.sum(np.log1p(self.s2 / alpha[:, np.newaxis]), axis=1)
+        a = alpha[:, np.newaxis]
+        volume = np.sum(np.log1p(self.s2 / a), axis=1)
+        if self.held2 is not None:
+            volume = volume - np.sum(np.log1p(self.held2 / a), axis=1)
         return log_evidence(self.counted, self.energy(alpha), volume)
 
     def rise(self, alpha: Vector) -> Vector:
-        """2 d log p(b) / d log alpha = γ − N alpha ‖c‖² / E (k,)."""
+        """2 d log p(b) / d log alpha (k,).
+
+        That is the sum of s²/(s² + alpha) over all rows, less that over the rows of a prior, − N alpha ‖c‖² / E.
+        """
         a = alpha[:, np.newaxis]
         shrunk = np.sum(self.z2 * (a / (self.s2 + a)) * (self.s2 / (self.s2 + a)), axis=1)
-        return np.asarray(self.effective(alpha) - self.counted * shrunk / self.energy(alpha))
+        told = np.sum(self.s2 / (self.s2 + a), axis=1)
+        if self.held2 is not None:
+            told = told - np.sum(self.held2 / (self.held2 + a), axis=1)
+        return np.asarray(told - self.counted * shrunk / self.energy(alpha))
 
 
 def log_evidence(counted: float, energy: Vector, volume: Vector) -> Vector:
@@ -132,7 +152,7 @@ def log_evidence(counted: float, energy: Vector, volume: Vector) -> Vector:
     return np.asarray(-0.5 * (counted * (np.log(2 * math.pi * energy / counted) + 1.0) + volume))
 
 
-def spectrum_of(problem: Problem, factor: Factor) -> Spectrum:
+def spectrum_of(problem: Problem, factor: Factor, lengths: Vector) -> Spectrum:
     """The spectrum of a factor.
 
     Singular values that are rounding of the largest are zero: what they would fit is residual.
@@ -143,6 +163,8 @@ def spectrum_of(problem: Problem, factor: Factor) -> Spectrum:
         What is to be solved.
     factor : Factor
         That of the problem, with its columns scaled.
+    lengths : ndarray of shape (n,)
+        By which they are divided.
 
     Returns
     -------
@@ -152,18 +174,27 @@ def spectrum_of(problem: Problem, factor: Factor) -> Spectrum:
     Raises
     ------
     ValueError
-        N is smaller than the number of independent rows.
+        N is smaller than the number of independent rows; not looked at where there are rows of a prior, which may be
+        these.
     """
-    u, s, _ = problem.svd if factor is problem.factor else svd(factor.R)
+    u, s, vt = problem.svd if factor is problem.factor else svd(factor.R)
     s = np.where(s > len(s) * EPS * s[0], s, 0.0)
     counted, rank = problem.counted(), int(np.count_nonzero(s))
+    z2 = (u.T @ factor.z) ** 2
+    if problem.held is not None:
+        held = np.asfortranarray(problem.held / lengths)
+        held2 = svd(held)[1] ** 2
+        # what is rounding beside all rows is rounding here too, and nothing is left of it in the difference
+        held2 = np.where(held2 > (len(s) * EPS) ** 2 * s[0] ** 2, held2, 0.0)
+        along = np.minimum(np.square(held @ vt.T).sum(axis=0), s**2)
+        return Spectrum(s**2, z2, problem.outside, counted, held2, along)
     if counted < rank:
         raise ValueError(f"n_counted: expected at least the {rank} independent rows there are, found {counted:g}")
-    return Spectrum(s**2, (u.T @ factor.z) ** 2, problem.outside, counted)
+    return Spectrum(s**2, z2, problem.outside, counted)
 
 
 def normalised(problem: Problem) -> Factor:
-    """The problem's factor with columns of length 1."""
+    """The problem's factor with columns of length 1, over all its rows."""
     return Factor(np.asfortranarray(problem.factor.R / problem.lengths), problem.factor.z)
 
 
@@ -200,14 +231,16 @@ def bayesian_ridge(problem: Problem, settings: BayesianRidge) -> Evidence:
         return nothing_found(problem, math.inf)
     factor = normalised(problem) if settings.normalize else problem.factor
     lengths = problem.lengths if settings.normalize else np.ones(factor.R.shape[1])
-    spectrum = spectrum_of(problem, factor)
+    spectrum = spectrum_of(problem, factor, lengths)
     alpha = _best(spectrum, settings) if spectrum.outside + spectrum.z2.sum() > 0.0 else math.inf
     if math.isinf(alpha):
         return nothing_found(problem, alpha)
     lowest = _smallest(spectrum)
     notes: tuple[str, ...] = ()
-    if alpha == lowest:
+    if alpha == lowest and problem.held is None:
         notes = ("the noise is at the rounding of the rows: alpha is held at the smallest that can be seen",)
+    elif alpha == lowest:
+        notes = ("the rows of the prior are prior enough: alpha is held at the smallest that can be seen",)
     answer = ridge(factor, alpha)
     at = np.array([alpha])
     return Evidence(

@@ -15,10 +15,11 @@ import numpy.typing as npt
 
 from hiertl_dist.algebra.errors import ConvergenceError
 from hiertl_dist.algebra.factor import Factor, factor_of_rows
-from hiertl_dist.algebra.lapack import Matrix, Vector, column_norms
+from hiertl_dist.algebra.lapack import Matrix, Vector, column_norms, qr_triangle, solve_triangular_many
 from hiertl_dist.algebra.lars import PORTION, Knots, library_knots, segment_gaps, walked_knots
 from hiertl_dist.algebra.lasso import ROUNDING_GAP_LIMIT, rounding_gap
 from hiertl_dist.algebra.penalised import stacked_on_identity
+from hiertl_dist.algebra.problem import data_rows, others_of
 from hiertl_dist.algebra.rfactor import RFactor
 from hiertl_dist.algebra.summary import Columns, column_index, locked
 from hiertl_dist.algebra.unpenalised import Apart, set_apart
@@ -39,12 +40,13 @@ class LassoPath:
     coefficients : ndarray of shape (k, n)
         Those of the columns given, also with ``normalize``.
     residual_norm2 : ndarray of shape (k,)
-        ‖A c − b‖² over the weighted rows.
+        ‖A c − b‖² over the weighted rows, those of a prior left out.
     nonzeros : ndarray of int, shape (k,)
         How many coefficients are not zero.
     degrees_of_freedom : ndarray of shape (k,)
         Those of the fit: the nonzeros (Zou, Hastie, Tibshirani, Ann. Stat. 35, 2173 (2007)), with l2 the trace of the
-        ridge's hat matrix of the nonzero columns (Tibshirani, Taylor, Ann. Stat. 40, 1198 (2012)).
+        ridge's hat matrix of the nonzero columns (Tibshirani, Taylor, Ann. Stat. 40, 1198 (2012)); likewise with rows
+        of a prior, of whose fit to the data alone it is the trace.
     aic : ndarray of shape (k,)
         As ``information_criteria``.
     bic : ndarray of shape (k,)
@@ -53,7 +55,7 @@ class LassoPath:
         Largest violation of the optimality conditions at a knot and on the way to the next, relative to N λ. Down to
         ``exact_to`` it is at most PATH_GAP_LIMIT, or what rounding explains.
     rows : int
-        The true number of rows, as the criteria take it.
+        The true number of rows, as the criteria take it; without those of a prior.
     """
 
     lams: Vector
@@ -148,6 +150,7 @@ def information_criteria(
 def lasso_path(
     summary: RFactor, n_counted: float | None = None, *, lam_min: float, normalize: bool = False,
     weights: npt.ArrayLike | None = None, l2: float = 0.0, partial: bool = False, unpenalised: Columns = (),
+    held: Matrix | None = None,
 ) -> LassoPath:  # fmt: skip
     """The LASSO path of target 0 of a summary.
 
@@ -169,6 +172,9 @@ def lasso_path(
         Return what is exact where the rest of the path can't be found, instead of raising.
     unpenalised : sequence of int or mask of shape (n,), optional
         Columns that λ does not act on: each takes a degree of freedom.
+    held : ndarray of shape (k, n), optional
+        Rows of a prior among those of the summary, as in ``solve_all``: they are in the minimum, and neither in N nor
+        in what the criteria count.
 
     Returns
     -------
@@ -186,14 +192,17 @@ def lasso_path(
         the λ down to which it is exact.
     """
     _require_factor(summary)
-    counted = float(summary.rows if n_counted is None else n_counted)
+    counted = float(data_rows(summary, held) if n_counted is None else n_counted)
     penalties = _checked(summary, counted, lam_min, weights, l2)
     free = column_index(unpenalised, summary.n_columns)
     if len(free):
         apart = set_apart(summary, free)
         w = penalties[apart.others]
-        rest = lasso_path(apart.rest, counted, lam_min=lam_min, normalize=normalize, weights=w, l2=l2, partial=partial)
-        return _joined(summary, apart, rest)
+        own = others_of(held, apart.free, apart.others)
+        rest = lasso_path(
+            apart.rest, counted, lam_min=lam_min, normalize=normalize, weights=w, l2=l2, partial=partial, held=own
+        )  # fmt: skip
+        return _joined(summary, apart, rest, held)
     norms = summary.column_norms()
     # as in `solve`: what is lost in the rounding of the largest column is zero too
     alive = np.flatnonzero((norms > np.finfo(np.float64).eps * norms.max(initial=0.0)) & np.isfinite(penalties))
@@ -208,13 +217,16 @@ def lasso_path(
         raise _not_exact(lam_min, float(lams[-1]), beyond)
     coefficients = np.zeros((len(lams), summary.n_columns))
     coefficients[:, alive] = knots.y / (penalties[alive] * lengths)
-    residuals = _residual_norms2(summary, coefficients)
+    residuals, rows = _residual_norms2(summary, coefficients, held), data_rows(summary, held)
     nonzeros = np.count_nonzero(coefficients, axis=1)
-    freedom = nonzeros.astype(float) if l2 == 0.0 else _ridge_freedom(factor, knots.y, l2 * counted)
-    aic, bic = information_criteria(residuals, freedom, summary.rows)
+    if held is None:
+        freedom = nonzeros.astype(float) if l2 == 0.0 else _ridge_freedom(factor, knots.y, l2 * counted)
+    else:
+        freedom = _held_freedom(stacked, np.asfortranarray(held[:, alive] / lengths), knots.y, l2 * counted)
+    aic, bic = information_criteria(residuals, freedom, rows)
     return LassoPath(
         locked(lams), locked(coefficients), locked(residuals), nonzeros, locked(freedom), locked(aic), locked(bic),
-        locked(gaps), summary.rows,
+        locked(gaps), rows,
     )  # fmt: skip
 
 
@@ -231,16 +243,16 @@ def _require_factor(summary: object) -> None:
         raise TypeError(f"summary: expected an RFactor, found {type(summary).__name__}")
 
 
-def _joined(summary: RFactor, apart: Apart, part: LassoPath) -> LassoPath:
+def _joined(summary: RFactor, apart: Apart, part: LassoPath, held: Matrix | None) -> LassoPath:
     """The path of all columns from that of the penalised ones."""
     coefficients = apart.joined(part.coefficients)
-    residuals = _residual_norms2(summary, coefficients)
+    residuals, rows = _residual_norms2(summary, coefficients, held), data_rows(summary, held)
     freedom = part.degrees_of_freedom + apart.rank
-    aic, bic = information_criteria(residuals, freedom, summary.rows)
+    aic, bic = information_criteria(residuals, freedom, rows)
     return replace(
         part, coefficients=locked(coefficients), residual_norm2=locked(residuals),
         nonzeros=np.count_nonzero(coefficients, axis=1), degrees_of_freedom=locked(freedom), aic=locked(aic),
-        bic=locked(bic), rows=summary.rows,
+        bic=locked(bic), rows=rows,
     )  # fmt: skip
 
 
@@ -328,17 +340,40 @@ def _checked(
     return factors
 
 
-def _residual_norms2(summary: RFactor, coefficients: Matrix) -> Vector:
-    """‖A c − b‖² (k,) of every knot."""
+def _residual_norms2(summary: RFactor, coefficients: Matrix, held: Matrix | None) -> Vector:
+    """‖A c − b‖² (k,) of every knot, without the rows of a prior."""
     n, norms2 = summary.n_columns, np.empty(len(coefficients))
     for start in range(0, len(norms2), PORTION):
         some = coefficients[start : start + PORTION]
         residual = summary.r[:, n : n + 1] - summary.r[:, :n] @ some.T
         norms2[start : start + PORTION] = np.vecdot(residual.T, residual.T)
-    return norms2
+        if held is not None:
+            said = held @ some.T
+            norms2[start : start + PORTION] -= np.vecdot(said.T, said.T)
+    return np.maximum(norms2, 0.0)
 
 
 def _ridge_freedom(factor: Factor, y: Matrix, mu2: float) -> Vector:
     """Trace of R_A (R_AᵀR_A + mu2 I)⁻¹ R_Aᵀ (k,), A being the nonzeros of each row of ``y`` (k, n)."""
     squares = [np.linalg.svd(factor.R[:, row != 0.0], compute_uv=False) ** 2 for row in y]
     return np.array([float(np.sum(s / (s + mu2))) for s in squares])
+
+
+def _held_freedom(stacked: Factor, held: Matrix, y: Matrix, mu2: float) -> Vector:
+    """Trace of A_A (A_AᵀA_A + P_AᵀP_A + mu2 I)⁻¹ A_Aᵀ (k,), A being the nonzeros of each row of ``y`` (k, n).
+
+    ``stacked`` has the rows of A, of P (``held``) and of √mu2 I: with its triangle U the trace is that of the whole,
+    |A|, less ‖P_A U⁻¹‖² and mu2 ‖U⁻¹‖².
+    """
+    traces = []
+    for active in (np.flatnonzero(row) for row in y):
+        if not len(active):
+            traces.append(0.0)
+            continue
+        u = qr_triangle(np.asfortranarray(stacked.R[:, active]))
+        rows = (
+            held[:, active] if mu2 == 0.0 else np.concatenate([held[:, active], math.sqrt(mu2) * np.eye(len(active))])
+        )
+        inside = solve_triangular_many(u, np.asfortranarray(rows.T), transposed=True)
+        traces.append(max(0.0, len(active) - float(np.square(inside).sum())))
+    return np.array(traces)

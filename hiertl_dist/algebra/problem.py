@@ -35,6 +35,8 @@ class Problem:
         Euclidean lengths of the live columns.
     n_counted : float
         N, the rows that the caller counts.
+    held : ndarray of shape (k, live columns) or None
+        Rows of a prior, with target 0, that are among those of the summary and are no data; N is without them.
     """
 
     summary: Summary
@@ -42,6 +44,7 @@ class Problem:
     alive: npt.NDArray[np.bool_]
     lengths: Vector
     n_counted: float
+    held: Matrix | None = None
 
     @property
     def dead(self) -> int:
@@ -108,12 +111,30 @@ class Problem:
         return whole
 
 
-def problem_of(summary: Summary, n_counted: float | None = None) -> Problem:
-    """The problem of ``summary``; N is its number of rows unless ``n_counted`` says otherwise."""
-    counted = float(summary.rows if n_counted is None else n_counted)
+def problem_of(summary: Summary, n_counted: float | None = None, held: Matrix | None = None) -> Problem:
+    """The problem of ``summary``; N is its number of rows, less those ``held``, unless ``n_counted`` says otherwise."""
+    counted = float(data_rows(summary, held) if n_counted is None else n_counted)
     lengths = summary.column_norms()
     # what is lost in the rounding of the largest column is zero too: scaled to length 1 it would count as much as any
     alive = lengths > _EPS * lengths.max(initial=0.0)
     live = summary if alive.all() else summary.columns(alive)
     # of what is solved: recombined columns have lengths that differ in the last digits
-    return Problem(summary, live, alive, lengths if live is summary else live.column_norms(), counted)
+    own = None if held is None or len(held) == 0 else held[:, alive]
+    return Problem(summary, live, alive, lengths if live is summary else live.column_norms(), counted, own)
+
+
+def data_rows(summary: Summary, held: Matrix | None) -> int:
+    """The rows of a summary that are data: all but those of a prior that are among them."""
+    return summary.rows - (0 if held is None else len(held))
+
+
+def others_of(held: Matrix | None, free: npt.NDArray[np.intp], others: npt.NDArray[np.intp]) -> Matrix | None:
+    """Rows of a prior in the columns ``others``, where those ``free`` are set apart.
+
+    Raises ValueError where they are not zero in these: a prior that ties the two together can't be set apart.
+    """
+    if held is None:
+        return None
+    if held[:, free].any():
+        raise ValueError(f"held: expected zeros in the columns that are not penalised, {free.tolist()}, found others")
+    return held[:, others]

@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from hiertl_dist.algebra.factor import Factor
 from hiertl_dist.algebra.lapack import Matrix, Vector
-from hiertl_dist.algebra.problem import Problem, problem_of
+from hiertl_dist.algebra.problem import Problem, others_of, problem_of
 from hiertl_dist.algebra.rfactor import RFactor
 from hiertl_dist.algebra.summary import Columns, Summary, column_index, locked
 from hiertl_dist.algebra.unpenalised import set_apart
@@ -27,9 +27,10 @@ class RidgeGrid:
     coefficients : ndarray of shape (k, n)
         Those of min ‖A c − b‖² + alpha ‖c‖²; 0 for columns that are zero.
     residual_norm2 : ndarray of shape (k,)
-        ‖A c − b‖² over all (weighted) rows, without the penalty.
+        ‖A c − b‖² over all (weighted) rows, without the penalty and the rows of a prior.
     degrees_of_freedom : ndarray of shape (k,)
-        Σ s²/(s² + alpha) over the singular values s of A, and 1 for each unpenalised column.
+        tr (AᵀA + PᵀP + alpha I)⁻¹AᵀA, P being the rows of a prior, and 1 for each unpenalised column: without P that is
+        Σ s²/(s² + alpha) over the singular values s of A.
     gcv : ndarray of shape (k,)
         N ‖A c − b‖² / (N − degrees of freedom)²; inf where N does not exceed them.
     condition : ndarray of shape (k,)
@@ -59,8 +60,9 @@ class RidgeGrid:
 
 
 def ridge_grid(
-    summary: Summary, alphas: npt.ArrayLike, n_counted: float | None = None, unpenalised: Columns = ()
-) -> RidgeGrid:
+    summary: Summary, alphas: npt.ArrayLike, n_counted: float | None = None, unpenalised: Columns = (), *,
+    held: Matrix | None = None,
+) -> RidgeGrid:  # fmt: skip
     """Minimise ‖A c − b‖² + alpha ‖c‖² for many alphas, b being target 0 of a summary.
 
     One SVD of R serves all. GCV is that of Golub, Heath and Wahba, Technometrics 21, 215 (1979); its residual includes
@@ -76,6 +78,9 @@ def ridge_grid(
         N, by default the rows of the summary.
     unpenalised : sequence of int or mask of shape (n,), optional
         Columns of an ``RFactor`` that are set apart as in ``solve``; each independent one takes a degree of freedom.
+    held : ndarray of shape (k, n), optional
+        Rows of a prior among those of an ``RFactor``, as in ``solve_all``: they are in the minimum, and neither in the
+        residual nor in N nor in the degrees of freedom.
 
     Returns
     -------
@@ -96,12 +101,13 @@ def ridge_grid(
         raise InputError(f"alphas: expected a list of finite numbers > 0, found {alphas!r}")
     free = column_index(unpenalised, summary.n_columns)
     if len(free) == 0:
-        return _grid_of(problem_of(summary, n_counted), grid)
+        return _grid_of(problem_of(summary, n_counted, held), grid)
     if not isinstance(summary, RFactor):
         raise TypeError(f"expected an RFactor where columns are unpenalised, found {type(summary).__name__}")
     apart = set_apart(summary, free)
-    counted = problem_of(summary, n_counted).counted()
-    penalised = _grid_of(problem_of(apart.rest, counted), grid, apart.rank)
+    counted = problem_of(summary, n_counted, held).counted()
+    own = others_of(held, apart.free, apart.others)
+    penalised = _grid_of(problem_of(apart.rest, counted, own), grid, apart.rank)
     return replace(penalised, coefficients=locked(apart.joined(penalised.coefficients)))
 
 
@@ -121,11 +127,16 @@ def _grid_of(problem: Problem, grid: Vector, taken: int = 0) -> RidgeGrid:
     norm2 = np.vecdot(residual.T, residual.T) + problem.outside
     s2 = decomposition[1] ** 2
     kept = grid[:, np.newaxis] / (s2 + grid[:, np.newaxis])
+    freedom = np.sum(s2 / (s2 + grid[:, np.newaxis]), axis=1) + taken
     # N − Σ s²/(s² + alpha) without the cancellation where alpha is small and N = p
     left_over = (counted - taken - len(s2)) + kept.sum(axis=1)
+    if problem.held is not None:
+        along = np.square(problem.held @ decomposition[2].T).sum(axis=0)
+        of_prior = np.sum(np.minimum(along, s2) / (s2 + grid[:, np.newaxis]), axis=1)
+        freedom, left_over = freedom - of_prior, left_over + of_prior
+        norm2 = norm2 - np.square(problem.held @ solutions.T).sum(axis=0)
     with np.errstate(divide="ignore", over="ignore"):
         gcv = np.where(left_over > 0.0, counted * norm2 / left_over**2, np.inf)
-    freedom = np.sum(s2 / (s2 + grid[:, np.newaxis]), axis=1) + taken
     return _grid(grid, coefficients, norm2, freedom, gcv, ridge_conditions(factor, s2, grid), counted)
 
 

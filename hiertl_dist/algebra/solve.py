@@ -16,7 +16,7 @@ from hiertl_dist.algebra.gram import Gram
 from hiertl_dist.algebra.lapack import Matrix, Vector
 from hiertl_dist.algebra.lasso import lasso
 from hiertl_dist.algebra.penalised import adaptive_lasso, elastic_net
-from hiertl_dist.algebra.problem import Problem, problem_of
+from hiertl_dist.algebra.problem import Problem, data_rows, others_of, problem_of
 from hiertl_dist.algebra.regularisers import (
     ARD,
     AdaptiveLasso,
@@ -81,7 +81,7 @@ class LinearSolution:
         length), or a singular value (relative to the largest), counts as zero. bayesian_ridge: "alpha" of min ‖A c −
         b‖² + alpha ‖c‖² (``Ridge(alpha)`` gives the same answer; for columns of length 1 with ``normalize``; inf where
         nothing but noise was found). bayesian_ridge, ard: "noise", the standard deviation of a row;
-        "effective_parameters"; "log_evidence" of the (weighted) rows.
+        "effective_parameters"; "log_evidence" of the (weighted) rows, of which those of a prior are none.
     penalties : ndarray of shape (n,) or None
         Read-only: what was added to the diagonal of AᵀA, inf where a column was held at 0 (ridge, bayesian_ridge, ard).
     undetermined : ndarray of shape (f, k)
@@ -140,8 +140,9 @@ def solve(
 
 
 def solve_all(
-    summary: Summary, regularisers: Sequence[Regulariser], n_counted: float | None = None, unpenalised: Columns = ()
-) -> list[LinearSolution]:
+    summary: Summary, regularisers: Sequence[Regulariser], n_counted: float | None = None, unpenalised: Columns = (), *,
+    held: Matrix | None = None,
+) -> list[LinearSolution]:  # fmt: skip
     """The answers of ``solve`` to many regularisers, in their order; work that they share is done once.
 
     Many ridges on an ``RFactor`` come from one SVD: predictions are those of ``solve`` to 1e-10 as long as √alpha is
@@ -158,6 +159,9 @@ def solve_all(
         As for ``solve``.
     unpenalised : sequence of int or mask of shape (n,), optional
         As for ``solve``.
+    held : ndarray of shape (k, n), optional
+        Rows of a prior, with target 0, that are among those of an ``RFactor``: bayesian_ridge takes the evidence of the
+        others, and N is without them; ard raises InputError. Zero in the columns that are unpenalised.
 
     Returns
     -------
@@ -169,12 +173,13 @@ def solve_all(
     parted = [i for i in range(len(regularisers)) if i not in set(whole)]
     answers: dict[int, LinearSolution] = {}
     if whole:
-        problem = problem_of(summary, n_counted)
+        problem = problem_of(summary, n_counted, held)
         undetermined = _undetermined(summary, free)
         for i, one in zip(whole, _solved(problem, [regularisers[i] for i in whole]), strict=True):
             answers[i] = replace(one, undetermined=undetermined)
     if parted:
-        answers |= zip(parted, _solved_apart(summary, [regularisers[i] for i in parted], n_counted, free), strict=True)
+        answers |= zip(parted, _solved_apart(summary, [regularisers[i] for i in parted], n_counted, free, held),
+                       strict=True)  # fmt: skip
     return [answers[i] for i in range(len(regularisers))]
 
 
@@ -197,10 +202,11 @@ def _undetermined(summary: Summary, free: npt.NDArray[np.intp]) -> Matrix:
 
 
 def _solved_apart(
-    summary: Summary, regularisers: Sequence[Regulariser], n_counted: float | None, free: npt.NDArray[np.intp]
-) -> list[LinearSolution]:
+    summary: Summary, regularisers: Sequence[Regulariser], n_counted: float | None, free: npt.NDArray[np.intp],
+    held: Matrix | None = None,
+) -> list[LinearSolution]:  # fmt: skip
     """With the columns ``free`` set apart; a ``Gram`` goes through its guarded Cholesky factor."""
-    counted = float(summary.rows if n_counted is None else n_counted)
+    counted = float(data_rows(summary, held) if n_counted is None else n_counted)
     if isinstance(summary, Gram):
         return [_solved_gram_apart(summary, r, counted, free) for r in regularisers]
     assert isinstance(summary, RFactor)
@@ -208,7 +214,8 @@ def _solved_apart(
     solutions: dict[int, LinearSolution] = {}
     for by_evidence in (False, True):
         places = [i for i, r in enumerate(regularisers) if isinstance(r, BayesianRidge | ARD) == by_evidence]
-        problem = problem_of(apart.rest, counted - apart.rank * by_evidence)
+        own = others_of(held, apart.free, apart.others)
+        problem = problem_of(apart.rest, counted - apart.rank * by_evidence, own)
         solutions |= zip(places, _solved(problem, [regularisers[i] for i in places]), strict=True)
     return [_joined(summary, apart, solutions[i]) for i in range(len(regularisers))]
 

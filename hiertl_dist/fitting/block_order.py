@@ -24,8 +24,8 @@ from ..text.words import count_text
 from .settings import FitSettings, HierarchyOptions
 from .weights import check_fit_weights, explicit, unknown_weight
 
-COUNTING: Final = ("bayesian_ridge", "ard")
-"""Regularisers by evidence, which counts rows."""
+BY_COLUMN: Final = ("ard",)
+"""Regularisers whose prior is a variance for each column, which rows of probes are not."""
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
@@ -216,10 +216,10 @@ def _check_priors(wanted: Sequence[ElementSet], options: HierarchyOptions) -> No
         kind = settings.regulariser["kind"]
         if not settings.prior.probes or any(len(b.elements) == 1 for b in options.together(block)):
             continue
-        if kind in COUNTING:
+        if kind in BY_COLUMN:
             raise InputError(
-                f"block {block}: prior: {kind} counts rows, and those of probe structures are no data; use ridge, or "
-                f'probes = 0 (prior = {{ mean = "{settings.prior.mean}" }})'
+                f"block {block}: prior: {kind} has a variance for each column, and probe structures tie columns "
+                f'together; use bayesian_ridge or ridge, or probes = 0 (prior = {{ mean = "{settings.prior.mean}" }})'
             )
         if settings.method != "rfactor":
             raise InputError(

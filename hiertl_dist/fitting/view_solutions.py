@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..algebra import LinearSolution, Regulariser, Summary
+    from ..algebra.lapack import Matrix
     from ..frames.frame import Frame
 
 
@@ -106,16 +107,18 @@ def rows_for(regulariser: Regulariser, summary: Summary, counted: float) -> floa
     return float(summary.rows) if isinstance(regulariser, BayesianRidge | ARD) else counted
 
 
-def solved(given: View, rows: Summary, regularisers: Sequence[Regulariser], counted: float) -> list[LinearSolution]:
+def solved(
+    given: View, rows: Summary, regularisers: Sequence[Regulariser], counted: float, held: Matrix | None = None
+) -> list[LinearSolution]:
     """The answers of :func:`~hiertl_dist.algebra.solve_all` to the summary of a view's rows, or of some of them.
 
     One-body coefficients are those above ``given.zeros``, whether they are penalised, which acts on the whole, or not.
-    Penalties act on the deviation from the mean of the view's prior, in units of its standard deviations.
+    Penalties act on the deviation from the mean of the view's prior, in units of its standard deviations. ``held`` are
+    rows of probes, a part of the prior, among ``rows``.
     """
     if given.deviation is not None:
-        _refuse_counted(given, regularisers)
-        plain = replace(given, deviation=None)
-        answers = solved(plain, given.deviation.scaled(rows), regularisers, counted)
+        plain, own = replace(given, deviation=None), given.deviation
+        answers = solved(plain, own.scaled(rows), regularisers, counted, own.held())
         return [given.deviation.solution(a) for a in answers]
     by_place: dict[int, LinearSolution] = {}
     for whole in (False, True):
@@ -126,31 +129,12 @@ def solved(given: View, rows: Summary, regularisers: Sequence[Regulariser], coun
         if whole and given.zeros.any():
             if not isinstance(rows, RFactor):
                 raise InputError(f"penalise_one_body: expected triangular factors (method rfactor), found {rows.kind}")
-            answers = algebra.solve_all(_with_zeros(given, rows), chosen, counted, given.unpenalised)
+            answers = algebra.solve_all(_with_zeros(given, rows), chosen, counted, given.unpenalised, held=held)
             answers = [replace(a, coefficients=a.coefficients - given.zeros) for a in answers]
         else:
-            answers = algebra.solve_all(rows, chosen, counted, given.unpenalised)
+            answers = algebra.solve_all(rows, chosen, counted, given.unpenalised, held=held)
         by_place |= zip(places, answers, strict=True)
     return [by_place[i] for i in range(len(regularisers))]
-
-
-def _refuse_counted(given: View, regularisers: Sequence[Regulariser]) -> None:
-    """Raise InputError where rows of probes would count as data."""
-    if given.deviation is not None and given.deviation.rows is not None:
-        for regulariser in regularisers:
-            if isinstance(regulariser, BayesianRidge | ARD):
-                kind = regulariser_to_dict(regulariser)["kind"]
-                raise InputError(
-                    f"prior: {kind} counts rows, and those of probe structures are no data; use ridge, or no probes"
-                )
-
-
-def _refuse_of_probes(given: View, what: str) -> None:
-    if given.deviation is not None and given.deviation.rows is not None:
-        raise InputError(
-            f"path: the choices among the points of a {what} path count rows, and those of probe structures are no "
-            "data; take a view without probes"
-        )
 
 
 def _with_zeros(given: View, rows: RFactor) -> RFactor:
@@ -380,16 +364,15 @@ def path(given: View, kind: str = "lasso", **options: Any) -> LassoPath | RidgeG
     """
     whole = bool(options.pop("penalise_one_body", False))
     free = [] if whole else given.unpenalised
-    rows = combined_factor(given)
+    rows, held = combined_factor(given), None
     if given.deviation is not None:
-        _refuse_of_probes(given, kind)
-        rows = given.deviation.scaled(rows)
+        rows, held = given.deviation.scaled(rows), given.deviation.held()
     rows = _with_zeros(given, rows) if whole else rows
     solutions: LassoPath | RidgeGrid
     if kind == "lasso":
-        solutions = LassoPath(**vars(lasso_path(rows, given.counted, unpenalised=free, **options)))
+        solutions = LassoPath(**vars(lasso_path(rows, given.counted, unpenalised=free, held=held, **options)))
     elif kind == "ridge":
-        solutions = RidgeGrid(**vars(ridge_grid(rows, unpenalised=free, **options)))
+        solutions = RidgeGrid(**vars(ridge_grid(rows, unpenalised=free, held=held, **options)))
     else:
         raise InputError(f"path: expected 'lasso' or 'ridge', found {kind!r}")
     coefficients = solutions.coefficients

@@ -145,14 +145,21 @@ def distribution(
         n_counted=counted_once,
     )  # fmt: skip
     if probed:
-        gaussian = _without_probes(gaussian, data, known)
+        gaussian = _without_probes(gaussian, data, known, noise)
     return gaussian, answer
 
 
-def _without_probes(gaussian: Posterior, data: RFactor, deviations: NDArray[np.float64]) -> Posterior:
-    """The posterior with the noise, and the degrees of freedom, of the data alone: rows of probes are a prior."""
+def _without_probes(
+    gaussian: Posterior, data: RFactor, deviations: NDArray[np.float64], noise: float | None
+) -> Posterior:
+    """The posterior with the noise, and the degrees of freedom, of the data alone: rows of probes are a prior.
+
+    ``noise``: what evidence says, if it does.
+    """
     n = data.n_columns
     freedom = float(gaussian.leverage(data.r[:, :n]).sum())
+    if noise is not None:
+        return replace(gaussian, noise=noise, degrees_of_freedom=freedom)
     left = float(np.sqrt(data.residual_norm2(deviations) / max(data.rows - freedom, 1e-9 * data.rows)))
     return replace(gaussian, noise=max(left, 1e-300), degrees_of_freedom=freedom)
 

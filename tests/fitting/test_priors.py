@@ -17,6 +17,7 @@ from hiertl_dist import (
     columns_of,
     cross_validate,
     design_rows,
+    path,
     solve,
     summarise,
     view,
@@ -151,8 +152,84 @@ def test_probes_hold_predictions_and_not_coefficients(summaries):
             truth = TRUTH.as_dict()
             np.testing.assert_allclose([values[c] for c in given.columns], [truth[c] for c in given.columns], atol=1e-3)
     assert far[0] > 1.5 * far[1] > 100.0 * far[2]
-    with pytest.raises(InputError, match="no data; use ridge"):
-        solve(given, {"kind": "bayesian_ridge"})
+    with pytest.raises(InputError, match="ard: a prior with rows of its own"):
+        solve(given, {"kind": "ard"})
+
+
+def dense_of(given):
+    """Rows of the data and of the probes (dense, in units of the prior), the target about the mean, N."""
+    data = combined_factor(given)
+    n, own = len(given.columns), given.deviation
+    r = data.r[:, :n] * own.scale
+    return r, own.rows * own.scale, data.r[:, n] - data.r[:, :n] @ own.mean, data.rows
+
+
+def with_probes(summaries, weight=0.5, **more):
+    probes = reduce_probes(random_frames({"CN": 12}, seed=9), BASIS, [ElementSet("CN")], executor=SERIAL)
+    prior = Prior.of({"probes": 12, "probe_weight": weight, "decay": "exponential", "strength": 0.1, **more})
+    return view(summaries, blocks=["CN"], frozen=lower(climb(1.0)), weights=WEIGHTS, prior=prior, probes=probes)
+
+
+def test_evidence_with_probes_is_that_of_the_data(summaries):
+    given = with_probes(summaries)
+    found = solve(given, {"kind": "bayesian_ridge"})
+    chosen = found.hyperparameters
+    alpha, noise = chosen["alpha"], chosen["noise"]
+    r, p, z, rows = dense_of(given)
+    eye = np.eye(len(given.columns))
+    whole, prior = r.T @ r + p.T @ p + alpha * eye, p.T @ p + alpha * eye
+    x = np.linalg.solve(whole, r.T @ z)
+    energy = np.sum((r @ x - z) ** 2) + x @ prior @ x
+    volume = np.linalg.slogdet(whole)[1] - np.linalg.slogdet(prior)[1]
+    expected = -0.5 * (rows * np.log(2 * np.pi * noise**2) + volume + energy / noise**2)
+    assert chosen["log_evidence"] == pytest.approx(expected, rel=1e-6)
+    assert noise == pytest.approx(np.sqrt(energy / rows), rel=1e-5)
+    freedom = np.trace(np.linalg.solve(whole, r.T @ r))
+    assert chosen["effective_parameters"] == pytest.approx(freedom, rel=1e-5)
+    values = found.parameters.as_dict()
+    coefficients = np.array([values[c] for c in given.columns])
+    np.testing.assert_allclose(coefficients, given.deviation.mean + given.deviation.scale * x, rtol=1e-5, atol=1e-8)
+    known = posterior(given, {"kind": "bayesian_ridge"}, held_out=False).linear
+    assert (known.noise, known.degrees_of_freedom) == (pytest.approx(noise), pytest.approx(freedom, rel=1e-5))
+    scale = given.deviation.scale
+    np.testing.assert_allclose(
+        known.covariance(), noise**2 * np.linalg.inv(whole) * np.outer(scale, scale), rtol=1e-4, atol=1e-14
+    )
+
+
+def test_paths_with_probes_count_data_alone(summaries):
+    given = with_probes(summaries)
+    r, p, _, rows = dense_of(given)
+    outside = combined_factor(given).residual_norm2(np.linalg.lstsq(*dense_columns(given))[0])
+    grid = path(given, "ridge", alphas=[1e-3, 1.0])
+    assert grid.n_counted == rows
+    for i, alpha in enumerate(grid.alphas):
+        hat = r @ np.linalg.solve(r.T @ r + p.T @ p + alpha * np.eye(r.shape[1]), r.T)
+        assert grid.degrees_of_freedom[i] == pytest.approx(np.trace(hat), rel=1e-6)
+        data = combined_factor(given)
+        left = data.residual_norm2(grid.coefficients[i])
+        assert left >= outside
+        assert grid.residual_norm2[i] == pytest.approx(left, rel=1e-6)
+        assert grid.gcv[i] == pytest.approx(rows * left / (rows - np.trace(hat)) ** 2, rel=1e-6)
+    lasso = path(given, lam_min=3e-2)
+    assert lasso.rows == rows
+    left = [combined_factor(given).residual_norm2(c) for c in lasso.coefficients]
+    np.testing.assert_allclose(lasso.residual_norm2, left, rtol=1e-6)
+    assert (lasso.degrees_of_freedom[1:] < lasso.nonzeros[1:]).all()
+
+
+def dense_columns(given):
+    data = combined_factor(given)
+    return data.r[:, :-1], data.r[:, -1]
+
+
+def test_a_climb_and_its_folds_by_evidence_with_probes(summaries):
+    own = FitSettings({"kind": "bayesian_ridge"}, weights=WEIGHTS, prior=Prior(mean="mixed", probes=4))
+    fit = fit_hierarchy(FRAMES, BASIS, options=HierarchyOptions(own), executor=SERIAL).fits["CN"]
+    assert fit.view.deviation.rows is not None
+    assert np.isfinite(fit.solution.hyperparameters["log_evidence"])
+    (checked,) = cross_validate(with_probes(summaries), {"kind": "bayesian_ridge"})
+    assert checked.errors is not None
 
 
 def test_probes_in_a_climb(tmp_path):
@@ -459,7 +536,10 @@ def test_options_that_would_be_ignored_are_refused():
     together = HierarchyOptions(FitSettings({"kind": "ridge", "alpha": 1.0}, prior="auto"))
     notes = fit_all_at_once(FRAMES, BASIS, options=together, executor=SERIAL).solution.notes
     assert any(note.startswith("prior auto: zero, for block CN is fitted together") for note in notes)
-    for more, match in (({"regulariser": {"kind": "ard"}}, "ard counts rows"), ({"method": "gram"}, "method gram")):
+    for more, match in (
+        ({"regulariser": {"kind": "ard"}}, "ard has a variance for each column"),
+        ({"method": "gram"}, "method gram"),
+    ):
         settings = FitSettings(**{"regulariser": {"kind": "ridge", "alpha": 1.0}, "prior": "auto", **more})
         with pytest.raises(InputError, match=match):
             fit_hierarchy(FRAMES, BASIS, options=HierarchyOptions(settings), executor=SERIAL)
