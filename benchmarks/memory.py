@@ -1,5 +1,7 @@
 """Memory that plans announce beside what workers take: assembly, streamed and kept reduction, solve; by executor.
 
+And climbs with probes: three binaries side by side that lean on their elements, by what the calling process takes.
+
 Frames are small crystals of C and N, and all columns are fitted at once. Each executor of each width works in a process
 of its own; what is measured is the largest resident set (VmHWM) of any of its workers during a step: a child of the
 calling process, that process itself where it works, any rank of MPI. Projections are what the library compares with the
@@ -12,8 +14,11 @@ from __future__ import annotations
 import shutil
 import sys
 import time
+from dataclasses import replace
+from itertools import combinations_with_replacement
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 import psutil
 from bench import Benchmark, Options, main, tell
 from clocked import reset_peaks
@@ -21,11 +26,25 @@ from launched import launch, mpi_words
 from made import crystal
 from measure import figure, peak_memory, peak_of, table, warm_kernels
 
-from hiertl_dist import Basis, FitSettings, assemble, blocks_of, executor, fit_block, plan
+from hiertl_dist import (
+    Basis,
+    FitSettings,
+    HierarchyOptions,
+    Prior,
+    assemble,
+    blocks_of,
+    executor,
+    fit_block,
+    fit_hierarchy,
+    plan,
+)
 from hiertl_dist.algebra.regularisers import Ridge
 from hiertl_dist.fitting.block_fit import solve_summaries
 from hiertl_dist.fitting.leaves import cut_of, peak_bytes
 from hiertl_dist.fitting.reduction import reduce_rows, solve_bytes
+from hiertl_dist.frames.element_set import ElementSet
+from hiertl_dist.frames.frame_sequence import sequence_of
+from hiertl_dist.jobs.fit_needs import needs_of_fits
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -48,6 +67,12 @@ STORE_BYTES: Final = 20e9
 TOY_BYTES: Final = 2e6
 LIMIT: Final = 10**9
 """Bytes that each worker may take which fits from a store of that size."""
+
+PROBED: Final = {"242": (12, 6, 0), "732": (12, 6, 3)}
+"""Orders of climbs with probes, by the columns of a binary block."""
+
+PROBED_FRAMES: Final = 40
+"""Of each element, and of each of the binaries."""
 
 ROWS_OF_FRAME: Final = 55
 KINDS: Final = ("serial", "processes", "dask", "mpi")
@@ -96,6 +121,48 @@ def measured(kind: str, orders: tuple[int, int, int], rows: int, folder: Path) -
         step("solve", solve_bytes(width, cut.sizes, runner, "ridge"),
              lambda: solve_summaries(reduced, Ridge(1.0), FitSettings(), runner))  # fmt: skip
     return found
+
+
+def alloy_basis(orders: tuple[int, int, int]) -> Basis:
+    """Three elements; pairs to 4.5 Å, triplets to 4, quadruplets to 3."""
+    pairs = {
+        a + b: {"rmin": 0.5, "rmax": 4.5, "lambda": 1.4} for a, b in combinations_with_replacement(("C", "N", "O"), 2)
+    }
+    more = {"three_body": {"rmax": 4.0}, "four_body": {"rmax": 3.0}}
+    return Basis.from_dict({"elements": ["C", "N", "O"], "orders": list(orders), "pairs": pairs, **more})
+
+
+def alloy_frames(number: int) -> list[Any]:
+    """So many crystals of 54 atoms of each element and of each two, with labels that say nothing."""
+    made = []
+    for elements in ("C", "N", "O", "CN", "CO", "NO"):
+        for i in range(number):
+            cell = crystal(3, i)
+            rng = np.random.default_rng([i, 1])
+            order = tuple(elements[k % len(elements)] for k in rng.permutation(len(cell)))
+            forces = rng.normal(0.0, 20.0, (len(cell), 3))  # of zeros probes would have no size
+            made.append(replace(cell, species=order, forces=forces, group=elements))
+    return made
+
+
+def climb_with_probes(kind: str, orders: tuple[int, int, int], number: int) -> dict[str, Any]:
+    """Projected and measured bytes of a climb with probes, in a process that does nothing else."""
+    basis, frames = alloy_basis(orders), sequence_of(alloy_frames(number))
+    blocks = [ElementSet.parse(b) for b in ("C", "N", "O", "CN", "CO", "NO")]
+    settings = FitSettings({"kind": "ridge", "alpha": 1.0}, prior=Prior(mean="mixed", probes=24))
+    options = HierarchyOptions(settings, missing="zero")
+    with executor(kind, workers=WORKERS if kind in ("processes", "dask") else None) as runner:
+        planned = plan(frames, basis, blocks=blocks, by_block=True, executor=runner)
+        fits = {(b,): {(b, b)} for b in blocks}
+        needs = needs_of_fits(planned, fits, frames, 0, options, runner, all_at_once=False)
+        runner.run(_warm, range(4 * runner.workers), what="load kernels")
+        worker, caller, _ = _peaks(
+            runner, lambda: fit_hierarchy(frames, basis, options=options, executor=runner))  # fmt: skip
+    own = {"projected": max(needs.reduction, needs.solve), "measured": worker}
+    return {
+        "columns": planned.columns[blocks[-1]], "caller": {"projected": needs.caller, "measured": caller},
+        "worker": {"projected": needs.caller, "measured": caller} if runner.caller_works else own,
+    }  # fmt: skip
 
 
 def from_large_store(orders: tuple[int, int, int], size: float, folder: Path) -> dict[str, Any]:
@@ -168,6 +235,14 @@ def run(options: Options) -> dict[str, Any]:
             answers = launch("memory:measured", args, options.scratch, ranks=ranks) if options.apart else (
                 [measured(*args)])  # fmt: skip
             found[f"{kind}, {label} columns"] = _largest(answers)
+    probed = {}
+    for label in options.sized(tuple(PROBED), ()) or ("toy",):
+        for kind in options.sized(("serial", "processes", "dask"), KINDS[:1]):
+            tell(f"  a climb with probes, {label} columns, {kind}")
+            args = (kind, PROBED.get(label, (4, 2, 0)), options.sized(PROBED_FRAMES, 2))
+            probed[f"{kind}, {label} columns"] = (
+                launch("memory:climb_with_probes", args, options.scratch)[0] if options.apart
+                else climb_with_probes(*args))  # fmt: skip
     size = options.sized(STORE_BYTES * options.scale, TOY_BYTES)
     tell(f"  a store of {size / 1e9:.3g} GB, dask")
     store = options.scratch / "large-store"
@@ -178,7 +253,7 @@ def run(options: Options) -> dict[str, Any]:
             from_large_store(*args))  # fmt: skip
     finally:
         shutil.rmtree(store, ignore_errors=True)
-    return {"cases": found, "store": large, "absent": absent}
+    return {"cases": found, "probes": probed, "store": large, "absent": absent}
 
 
 def _largest(answers: Sequence[dict[str, Any]]) -> dict[str, Any]:
@@ -197,6 +272,12 @@ def markdown(record: dict[str, Any]) -> str:
             far = "" if abs(projected / peak - 1.0) <= NEAR else " !"
             line.append(f"{figure(projected / MIB)} / {figure(peak / MIB)}{far}")
         lines.append(line)
+    climbs = []
+    for name, own in record["probes"].items():
+        pairs = [(own[who]["projected"], own[who]["measured"]) for who in ("caller", "worker")]
+        cells = [f"{figure(a / MIB)} / {figure(b / MIB)}{'' if abs(a / b - 1.0) <= NEAR else ' !'}" for a, b in pairs]
+        climbs.append([name, own["columns"], *cells])
+    with_probes = table(["climb with probes", "columns of a binary", "calling process", "a worker"], climbs)
     head = ["case", "columns", "rows", "largest tile", "before", *(f"{s}: projected / measured" for s in STEPS)]
     own = record["store"]
     assembly, fit = (
@@ -204,7 +285,7 @@ def markdown(record: dict[str, Any]) -> str:
     )
     return (
         f"MiB of a worker; ! where the projection is not within {100 * NEAR:.0f} % of what was measured.\n\n"
-        f"{table(head, lines)}\n\n"
+        f"{table(head, lines)}\n\n{with_probes}\n\n"
         f"Store of {own['bytes'] / 1e9:.3g} GB ({own['rows']} rows, {own['columns']} columns), {WORKERS} workers of "
         f"dask that may take {LIMIT / MIB:.0f} MiB each: projected / measured {assembly} to assemble, {fit} to fit; "
         f"the calling process took {figure(own['caller'] / MIB)} MiB.\n\n"

@@ -35,17 +35,25 @@ class Deviation:
     scale : ndarray of shape (n,)
         Diagonal of D, > 0: the standard deviation of a coefficient in units of 1/√alpha.
     rows : ndarray of shape (k, n) or None, default None
-        A factor of the rows A_p, weighted, on which predictions are held to those of m.
+        A factor of the rows A_p on which predictions are held to those of m.
+    weight : float, default 1
+        Multiplies these rows: many deviations may share them.
     """
 
     mean: Vector
     scale: Vector
     rows: Matrix | None = None
+    weight: float = 1.0
+
+    @property
+    def weighted(self) -> Matrix | None:
+        """The rows A_p times their weight."""
+        return None if self.rows is None else self.weight * self.rows
 
     def of_columns(self, columns: slice | np.ndarray) -> Deviation:
         """The same of some columns."""
         rows = None if self.rows is None else self.rows[:, columns]
-        return Deviation(self.mean[columns], self.scale[columns], rows)
+        return Deviation(self.mean[columns], self.scale[columns], rows, self.weight)
 
     def shifted(self, summary: Kind) -> Kind:
         """[A | b − A m], with the rows [A_p | 0] below.
@@ -99,7 +107,8 @@ class Deviation:
             return None
         n = self.rows.shape[1]
         below = np.zeros((len(self.rows), n + 1), order="F")
-        below[:, :n] = self.rows * scale
+        np.multiply(self.rows, self.weight, out=below[:, :n])
+        below[:, :n] *= scale
         return qr_triangle(below) if len(below) > n else below
 
     def solution(self, answer: LinearSolution) -> LinearSolution:

@@ -69,6 +69,7 @@ class DaskExecutor(PoolExecutor):
     """
 
     name: ClassVar[str] = "dask"
+    copies_sent: ClassVar[float] = 5.0
     overhead: ClassVar[int] = 40 * 2**20  # 22 MiB are dask's; memory that is let go stays where it is for a while
 
     def __init__(

@@ -91,6 +91,12 @@ class KnowsMemory:
     overhead: ClassVar[int] = 0
     """Bytes that a worker takes besides what the same work takes in any process."""
 
+    caller_works: ClassVar[bool] = False
+    """Whether calls are made by the calling process itself."""
+
+    copies_sent: ClassVar[float] = 0.0
+    """How many times what is sent to a worker is in the memory of the calling process meanwhile, besides itself."""
+
     _most: int | None = None
 
     def memory(self) -> int:

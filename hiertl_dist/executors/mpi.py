@@ -48,6 +48,7 @@ class MPIExecutor(Executor):
     """
 
     name: ClassVar[str] = "mpi"
+    caller_works: ClassVar[bool] = True
     overhead: ClassVar[int] = 20 * 2**20  # of the MPI library
 
     def __init__(self, comm: Any = None) -> None:

@@ -41,6 +41,7 @@ class ProcessesExecutor(PoolExecutor):
     """
 
     name: ClassVar[str] = "processes"
+    copies_sent: ClassVar[float] = 2.0
 
     def __init__(self, workers: int | None = None, scratch: str | Path | None = None) -> None:
         super().__init__(cores() if workers is None else workers)

@@ -28,6 +28,7 @@ class SerialExecutor(Executor):
     """
 
     name: ClassVar[str] = "serial"
+    caller_works: ClassVar[bool] = True
 
     def __init__(self) -> None:
         super().__init__(workers=1)

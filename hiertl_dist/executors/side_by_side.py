@@ -65,18 +65,24 @@ class _Caller:
         self.wish = wish
         self._back.release()
         self._go.acquire()
+        # neither what was asked for nor the answer is kept here: they are large, and the caller may let go of them
+        answer, self._answer, self.wish = self._answer, None, None
+        del wish
         if self._refusal is not None:
             raise self._refusal
-        return self._answer
+        return answer
 
     def begin(self) -> None:
         """Start the thread, which waits."""
         self._thread.start()
         self._alive = True
 
-    def go_on(self, answer: Any = None, refusal: BaseException | None = None) -> None:
-        """Give it what it wants, or why not, and wait until it wants more or has ended."""
+    def give(self, answer: Any, refusal: BaseException | None = None) -> None:
+        """What it will have when it goes on, or why not; nobody else is to keep it."""
         self._answer, self._refusal = answer, refusal
+
+    def go_on(self) -> None:
+        """Let it have what was given, and wait until it wants more or has ended."""
         self._go.release()
         try:
             self._back.acquire()
@@ -87,7 +93,8 @@ class _Caller:
     def end(self) -> None:
         """Have it end where it waits, through whatever catches exceptions, as Python ends a coroutine."""
         while self._alive:
-            self.go_on(refusal=GeneratorExit())
+            self.give(None, GeneratorExit())
+            self.go_on()
 
 
 class SharedExecutor(Executor):
@@ -222,9 +229,9 @@ def side_by_side(
             verb = next(v for v in STEPS if any(c.wish is not None and c.wish.verb == v for c in callers))
             those = [n for n, c in enumerate(callers) if c.wish is not None and c.wish.verb == verb]
             answers = _joined(verb, [callers[n].wish for n in those], executor, memory, tell)
-            for number, (answer, refusal) in zip(those, answers, strict=True):
-                callers[number].go_on(answer, refusal)
-                _to_next_step(callers[number], number, ready, began=True)
+            for number in those:
+                callers[number].give(*answers.pop(0))
+                _to_next_step(callers[number], number, ready)
     finally:
         for caller in callers:
             caller.end()
@@ -233,16 +240,15 @@ def side_by_side(
     return [caller.value for caller in callers]
 
 
-def _to_next_step(caller: _Caller, number: int, ready: Callable[[int, Any], None], began: bool = False) -> None:
+def _to_next_step(caller: _Caller, number: int, ready: Callable[[int, Any], None]) -> None:
     """Have a caller go on until it wants a verb that is joined, or has ended; what it wants alone is done at once."""
-    if not began:
-        caller.go_on()
-    while (wish := caller.wish) is not None and wish.call is not None:
+    caller.go_on()
+    while caller.wish is not None and (call := caller.wish.call) is not None:
         try:
-            answer, refusal = wish.call(), None
+            caller.give(call())
         except Exception as error:
-            answer, refusal = None, error
-        caller.go_on(answer, refusal)
+            caller.give(None, error)
+        caller.go_on()
     if caller.wish is None and caller.error is None:
         try:
             ready(number, caller.value)

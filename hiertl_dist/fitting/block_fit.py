@@ -287,13 +287,18 @@ def solve_summaries(
     """The whole view of summaries, weighted, and its answer; one item, so that every process gets the same bits."""
     given = whole_view(summaries, settings.weights, settings.objective)
     given = with_prior(given, settings.prior, summaries.frozen, probes)
+    return_memory()  # of the choices of a prior, of large squares
     task = partial(_weigh_and_solve, weights=settings.weights)
     width = len(summaries.columns) + 1 + len(summaries.frozen)
     sizes = [summaries.rows(g) for g in summaries.groups]
     answer = executor.run(
-        task, [(given, regulariser)], label=_regulariser_of, what=f"solve {'+'.join(summaries.blocks)}",
+        task, [(replace(given, asked=None), regulariser)],  # what chose the prior is not asked again
+        label=_regulariser_of, what=f"solve {'+'.join(summaries.blocks)}",
         cost=lambda _: solve_seconds(width),
-        nbytes=solve_bytes(width, sizes, executor, settings.regulariser["kind"], settings.weights == EVIDENCE),
+        nbytes=solve_bytes(
+            width, sizes, executor, settings.regulariser["kind"], settings.weights == EVIDENCE,
+            probed=given.deviation is not None and given.deviation.rows is not None,
+        ),
     )[0]  # fmt: skip
     if isinstance(answer, UnsafeGram):
         raise answer

@@ -235,9 +235,14 @@ def _expected_errors(
     """√(squares left / rows) / (1 − freedom / rows) of a ridge with probes of each weight; none where rows are few."""
     from scipy.linalg import eigh  # it takes long to load, and is seldom needed
 
-    # in the basis in which ridge and probes are both diagonal a weight costs a sum
-    held, basis = eigh(probes.T @ probes, rows.T @ rows + MEAN_RIDGE * np.eye(rows.shape[1]))
+    # in the basis in which ridge and probes are both diagonal a weight costs a sum; both squares are overwritten, which
+    # LAPACK does where columns follow one another, as those of their transposes do
+    squares = rows.T @ rows
+    squares[np.diag_indices(len(squares))] += MEAN_RIDGE
+    held, basis = eigh((probes.T @ probes).T, squares.T, overwrite_a=True, overwrite_b=True)
+    del squares
     seen = rows @ basis
+    del basis
     inside, lengths = seen.T @ left, np.sum(seen**2, axis=0)
     kept = 1.0 / (1.0 + np.square(weights)[:, np.newaxis] * np.maximum(held, 0.0))
     freedom = kept @ lengths

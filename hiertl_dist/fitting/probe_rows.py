@@ -16,6 +16,7 @@ from ..algebra import RFactor
 from ..design_matrix.planning import all_needs, make_plan
 from ..errors import InputError
 from ..evaluation.energies import Model
+from ..evaluation.kernels.scratch import return_memory
 from ..frames.frame_sequence import sequence_of
 from ..model.blocks import Columns, columns_of
 from ..model.mixing import mixed_parameters
@@ -85,10 +86,12 @@ class ProbeRows(Shown):
         Returns
         -------
         ndarray of shape (rows, columns)
-            Zero in columns that the probes don't have.
+            Zero in columns that the probes don't have; where it has the same columns, the rows themselves.
         """
-        place = {c: i for i, c in enumerate(self.columns)}
         own = self.factor if kind == "force" else self.energies
+        if tuple(columns) == tuple(self.columns):
+            return own
+        place = {c: i for i, c in enumerate(self.columns)}
         rows = np.zeros((len(own), len(columns)))
         known = [(i, place[c]) for i, c in enumerate(columns) if c in place]
         if known:
@@ -168,8 +171,14 @@ def reduce_probes(
     said = (*notes, *(left_out if plan.skipped else ()))
     content = "".join(f.configuration for f in frames) + f"{reference}" + "".join(m.digest for m in lower)
     identity = hashlib.sha256(content.encode()).hexdigest()
-    return ProbeRows(columns_of(plan.basis, blocks), whole.r[:n, :n], len(factors) // 2, whole.rows, said, identity,
-                     energies.r[:, :n])  # fmt: skip
+    # copies, lest a target that is zero, and what rows were merged in, be kept
+    forces, own = (np.array(kind.r[:, :n], order="F") for kind in (whole, energies))
+    made = ProbeRows(
+        columns_of(plan.basis, blocks), forces[:n], len(factors) // 2, whole.rows, said, identity, own
+    )  # fmt: skip
+    del summaries, whole, energies
+    return_memory()
+    return made
 
 
 def _mean_forces(

@@ -44,6 +44,9 @@ SOLVE_SQUARES: Final = {
 set apart: 7.8 where columns depend on others, 5.1 to 5.6, 5.6, 5.9 and 5.1
 (6.9 with nearly all columns active), 9.0, 9.0 and 10.0."""
 
+PROBED_SQUARES: Final = 4.0
+"""Squares more where rows of probes are put below the others: 4.0 were measured with a ridge."""
+
 EVIDENCE_SQUARES: Final = 12.0
 """The same where weights are by evidence: 10.5 with ridge and 10.2 to 12 with Bayesian ridge were measured."""
 
@@ -219,16 +222,17 @@ def with_weighed(made: Summaries) -> Summaries:
 
 def solve_bytes(
     width: int, sizes: Sequence[int], executor: Executor, regulariser: str | None = None, by_evidence: bool = False,
-    method: str = "rfactor",
+    method: str = "rfactor", probed: bool = False,
 ) -> int:  # fmt: skip
     """Peak bytes of the worker that combines and solves, by kind of regulariser; where it is not said, the most.
 
     ``sizes`` are the numbers of rows of its groups, ``executor`` is who works, ``by_evidence`` says whether weights
-    are, ``method`` how rows were reduced.
+    are, ``method`` how rows were reduced, ``probed`` whether there are probes.
     """
     squares = max(SOLVE_SQUARES.values()) if regulariser is None else SOLVE_SQUARES[regulariser]
     squares = EVIDENCE_SQUARES if by_evidence else squares
     own = process_bytes() + executor.overhead
+    squares += (PROBED_SQUARES + 1.0) * probed  # and a factor of their rows
     return own + int(8 * squares * width**2) + bytes_of_summaries(sizes, width, method)
 
 

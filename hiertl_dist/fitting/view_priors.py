@@ -156,22 +156,22 @@ def _settled(given: View, asked: AskedPrior, times: Mapping[Group, int] | None =
         else:
             mean, probes = Mean(np.zeros(len(given.columns))), None
         prior = chosen
-    notes, rows = (*notes, *mean.notes), None
+    notes, rows, weight = (*notes, *mean.notes), None, 1.0
     if probes is not None and prior.probes and (prior.probe_weight != 0.0 or prior.probe_energy is not None):
         chooses = chooses or prior.probe_weight is None or prior.probe_energy is not None
-        prior, rows, said = _held(given, prior, mean.values, probes, times)
+        prior, rows, weight, said = _held(given, prior, mean.values, probes, times)
         notes = (*notes, *said, *probes.notes)
-    deviation = None if prior.is_flat else Deviation(mean.values, prior_scale(prior, given.columns), rows)
+    deviation = None if prior.is_flat else Deviation(mean.values, prior_scale(prior, given.columns), rows, weight)
     return replace(given, prior=prior, deviation=deviation, notes=notes, asked=asked if chooses else None)
 
 
 def _held(
     given: View, prior: Prior, mean: NDArray[np.float64], probes: ProbeRows, times: Mapping[Group, int] | None
-) -> tuple[Prior, NDArray[np.float64], list[str]]:
-    """The prior with the weight of its probes, their weighted rows, and what is said of their strengths."""
+) -> tuple[Prior, NDArray[np.float64], float, list[str]]:
+    """The prior with the weight of its probes, their rows and what multiplies these, and what is said of strengths."""
     forces = probes.in_order(given.columns)
     if prior.probe_weight is not None and prior.probe_energy is None:
-        return prior, prior.probe_weight * forces, []
+        return prior, forces, prior.probe_weight, []
     estimate, said = estimated_weight(given, mean, probes, times), []
     known = np.isfinite(estimate.noise) and estimate.noise > 0.0
     if not known and (prior.probe_force is not None or prior.probe_energy is not None):
@@ -189,14 +189,14 @@ def _held(
         about = f"; forces are held to about {estimate.noise / weight / EV:.2g} eV/Å" if known else ""
         said.append(f"{estimate.note}{about}")
         prior = replace(prior, probe_weight=weight)
-    rows = weight * forces
     if prior.probe_energy is not None:
         if not len(probes.energies):
             raise InputError("prior.probe_energy: the rows of probes that are given have no energies")
         own = estimate.noise / (prior.probe_energy * EV / 1000.0)
         said.append(f"energies of probes are held to about {prior.probe_energy:g} meV/atom, with the weight {own:.2g}")
-        rows = np.concatenate([rows, own * probes.in_order(given.columns, "energy")])
-    return prior, rows, said
+        rows = np.concatenate([weight * forces, own * probes.in_order(given.columns, "energy")])
+        return prior, rows, 1.0, said
+    return prior, forces, weight, said
 
 
 def _fitted_together(given: View, prior: Prior) -> str:
@@ -261,7 +261,7 @@ def probe_rows_of(
     InputError
         No structure has the elements, or none can be made.
     """
-    if not _has_probes(prior, blocks):
+    if not has_probes(prior, blocks):
         return None
     whole = ElementSet.union(blocks)
     notes: tuple[str, ...] = ()
@@ -287,7 +287,7 @@ def probe_rows_of(
     )
 
 
-def _has_probes(prior: Prior, blocks: Sequence[ElementSet]) -> bool:
+def has_probes(prior: Prior, blocks: Sequence[ElementSet]) -> bool:
     """Whether a prior holds blocks on probes: not where they lean on nothing, or on what is fitted with them."""
     single = [b for b in blocks if len(b.elements) == 1]
     together = any(s.is_proper_subset(b) for s in single for b in blocks)

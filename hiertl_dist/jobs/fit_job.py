@@ -47,13 +47,7 @@ from .figures import need_matplotlib
 from .fit_needs import needs_of_fits, probes_of
 from .fit_report import FitResult, plans_of, report_writers
 from .job_stores import with_its_stores
-from .outputs import (
-    MODEL,
-    TOGETHER,
-    Results,
-    file_writer,
-    write_model,
-)
+from .outputs import MODEL, TOGETHER, Results, file_writer, write_model
 from .planned_folds import planned_folds, planned_folds_text
 from .run_record import RunRecorder
 
@@ -157,7 +151,8 @@ def plan_job(job: Input, executor: Executor, *, all_at_once: bool = False) -> tu
     facts = plan.as_dict() | {
         "lattice": lattice.as_dict(), "held_out_frames": len(work.held_out), "workers": executor.workers,
         "executor": executor.name, "assemble_bytes_per_worker": plan.worker_bytes + executor.overhead,
-        "reduce_bytes_per_worker": needs.reduction, "solve_bytes": needs.solve, "summaries": needs.kept.as_dict(),
+        "reduce_bytes_per_worker": needs.reduction, "solve_bytes": needs.solve, "caller_bytes": needs.caller,
+        "summaries": needs.kept.as_dict(),
         "covariance_bytes": covariances,
         "fit_cpu_seconds": fit_seconds(plan, fits, partial(probes_of, options, all_at_once)).as_dict(),
         "fit_wall_seconds": needs.wall, "labels": work.labels.as_dict(),
@@ -185,7 +180,8 @@ def plan_text(facts: dict[str, Any]) -> str:
         f"disk {mib(facts['disk_bytes'])} MiB; peak memory per worker "
         f"{mib(facts['assemble_bytes_per_worker'])} MiB to assemble, "
         f"{mib(facts['reduce_bytes_per_worker'])} MiB to reduce, {mib(facts['solve_bytes'])} MiB once to "
-        f"solve; {count_text(facts['workers'], 'worker')} ({facts['executor']})",
+        f"solve; calling process {mib(facts['caller_bytes'])} MiB; "
+        f"{count_text(facts['workers'], 'worker')} ({facts['executor']})",
         kept_text(facts["summaries"]) + covariances_text(facts["covariance_bytes"]),
         f"CPU time of rows, priors and solve, by a ridge (estimate): {cpu_text(facts['fit_cpu_seconds'])}; rows and "
         f"solve by {count_text(facts['workers'], 'worker')} with a core each at least "

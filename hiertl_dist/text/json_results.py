@@ -132,6 +132,7 @@ RESULTS: Final[Mapping[str, Mapping[str, Result]]] = {
         "assemble_bytes_per_worker": Result("integer", "memory while rows are stored"),
         "reduce_bytes_per_worker": Result("integer", "memory while rows are reduced"),
         "solve_bytes": Result("integer", "memory of the worker that solves"),
+        "caller_bytes": Result("integer", "memory of the calling process, all in where it works itself"),
         "covariance_bytes": Result("integer", "disk of files of covariances"),
         "labels": _LABELS,
         "notes": _NOTES,

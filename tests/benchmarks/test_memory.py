@@ -29,4 +29,8 @@ def test_memory_is_projected_beside_what_is_measured(benchmark, tmp_path):
     for step in benchmark.STEPS:
         assert case[step]["measured"] > 2**26
         assert case[step]["projected"] > 2**26
+    (climb,) = record["probes"].values()
+    assert climb["caller"] == climb["worker"], "the calling process works itself"
+    assert climb["caller"]["measured"] > 2**26
+    assert "| serial, toy columns |" in benchmark.BENCHMARK.text(record)
     assert "| serial, 78 columns | 78 | 440 |" in benchmark.BENCHMARK.text(record)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from functools import partial
 
 import pytest
@@ -185,3 +186,30 @@ def test_memory_says_how_many_at_a_time():
     side_by_side([reduce] * 7, runner, tell=told.append)
     assert [len(own) for _, own in runner.verbs] == [3, 3, 1], "two workers, each 300 and twice 90 of others"
     assert told == ["reduce X: 3 portions, one after the other, for memory has no room for all at a time"]
+
+
+ALIVE = weakref.WeakSet()
+
+
+class Large:
+    """A value that takes memory; while it is there, ``ALIVE`` has it."""
+
+    def __init__(self, number):
+        self.number = number
+        ALIVE.add(self)
+
+
+def test_nobody_keeps_a_value_that_its_caller_let_go_of():
+    seen = []
+
+    def shrinking(runner):
+        values = runner.run(Large, range(4))
+        sizes = [v.number for v in values]
+        del values
+        seen.append(len(ALIVE))
+        (last,) = runner.run(Large, [9])
+        return sizes, last.number
+
+    assert side_by_side([shrinking] * 3, SerialExecutor()) == [([0, 1, 2, 3], 9)] * 3
+    assert seen == [8, 4, 0], "of the callers that wait, all; of those that went on, none"
+    assert len(ALIVE) == 0

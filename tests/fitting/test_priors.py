@@ -161,7 +161,7 @@ def dense_of(given):
     data = combined_factor(given)
     n, own = len(given.columns), given.deviation
     r = data.r[:, :n] * own.scale
-    return r, own.rows * own.scale, data.r[:, n] - data.r[:, :n] @ own.mean, data.rows
+    return r, own.weighted * own.scale, data.r[:, n] - data.r[:, :n] @ own.mean, data.rows
 
 
 def with_probes(summaries, weight=0.5, **more):
@@ -404,7 +404,7 @@ def test_probes_hold_by_strengths_in_units_of_forces_and_energies(summaries, for
     by_force = given.prior.probe_weight if force is None else noise / (force * EV)
     weights = np.where(energy, noise / (0.005 * EV * atoms), by_force)
     rows = (weights[:, None] * a.matrix)[:, place][[r.kind in ("force", "energy") for r in a.rows]]
-    own = given.deviation.rows
+    own = given.deviation.weighted
     np.testing.assert_allclose(own.T @ own, rows.T @ rows, rtol=0, atol=1e-12 * np.abs(own.T @ own).max())
     assert any("held to about 5 meV/atom" in n for n in given.notes)
     assert any(f"forces are held to about {noise / by_force / EV:.2g} eV/Å" in n for n in given.notes)
@@ -499,7 +499,7 @@ def test_rows_of_probes_are_no_data_in_a_posterior(summaries):
     given = view(summaries, blocks=["CN"], frozen=frozen, weights=WEIGHTS, prior=prior, probes=probes)
     known = posterior(given, {"kind": "ridge", "alpha": 0.5}, held_out=False)
     data = combined_factor(given)
-    r, ap = data.r[:, : len(CN)], given.deviation.rows
+    r, ap = data.r[:, : len(CN)], given.deviation.weighted
     precision = r.T @ r + ap.T @ ap + 0.5 * np.eye(len(CN))
     freedom = np.trace(np.linalg.solve(precision, r.T @ r))
     values = known.solution.parameters.as_dict()

@@ -119,7 +119,7 @@ def test_a_block_is_off_on_probes_by_what_its_mean_leaves(fit):
     target = np.concatenate([x.factor.r @ x.target for x in parts])
     left = np.concatenate([x.factor.r[:, x.kept] @ view.deviation.mean[x.places] for x in parts]) - target
     share = np.linalg.norm(left) / np.linalg.norm(target)
-    probes = view.deviation.rows / 0.3
+    probes = view.deviation.weighted / 0.3
     leverages = part.linear.leverage(probes)
     expected = min(share, 1.0) * np.linalg.norm(probes @ view.deviation.mean)
     assert part.deviation == pytest.approx(max(part.linear.noise, expected / np.sqrt(leverages.sum())))
