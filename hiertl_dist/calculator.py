@@ -312,8 +312,11 @@ class Calculator(ase_calculator.Calculator):  # type: ignore[misc]
         """Warn, once, of clusters that count for nothing because the model says so."""
         if self._zeros.clusters and self.parameters["missing"] != "zero" and (met := self._zeros.met_in([frame])):
             self._zeros = replace(self._zeros, clusters=())
-            text = f"{self._zeros.source}: says that it is without terms of {missing_text(met)}, on purpose: they count"
-            warnings.warn(f"{text} for nothing, which is not neutral; said once", HiertlWarning, stacklevel=2)
+            text = (
+                f"{self._zeros.source}: some clusters of these atoms count for nothing, for the model says that it is "
+                f"without terms of them on purpose: {missing_text(met)}. Zero is not neutral; said once"
+            )
+            warnings.warn(text, HiertlWarning, stacklevel=2)
 
     def _judge(self, outside: tuple[OutOfRange, ...], origin: str) -> None:
         """Refuse, count or warn of pairs outside the fitted range."""

@@ -96,6 +96,7 @@ def check(arguments: argparse.Namespace) -> int:
     from ..evaluation.energies import Model, read_parts
     from ..executors import refuse_many
     from ..files.json_files import json_text
+    from ..model.missing_types import missing_notes, zero_notes
     from ..model.parameters import merge_parameters
     from ..stability.check_rows import CheckSettings
     from ..stability.checking import check_model
@@ -108,6 +109,9 @@ def check(arguments: argparse.Namespace) -> int:
     for note in dict.fromkeys(note for part in parts for note in part.notes):
         print(f"note: {note}", file=sys.stderr, flush=True)
     model = Model(parts[0] if len(parts) == 1 else merge_parameters(parts))
+    own = [model.parameters]
+    for note in (*missing_notes(own, "the model"), *zero_notes(own, "the model")):
+        print(f"note: {note}", file=sys.stderr, flush=True)
     posterior, why = None, ""
     try:
         posterior = asked_posterior([model], arguments)

@@ -105,6 +105,10 @@ def parser() -> argparse.ArgumentParser:
     one.add_argument("-o", "--output", type=Path, required=True)
     one.add_argument("--add", action="store_true", help="sum coefficients of types that two files have")
     one.add_argument("--blocks", nargs="+", help="only these blocks of the files, also of a single one")
+    one.add_argument(
+        "--missing", choices=("refuse", "zero"), default="refuse",
+        help="zero: types without coefficients count for nothing, says the file (default: their frames are refused)",
+    )  # fmt: skip
     add_model_options(one)
     add_overwrite(one)
     tabulate_parser(verbs, common)

@@ -281,7 +281,7 @@ def _merge(arguments: argparse.Namespace) -> int:
     from ..files.paths import refuse_overwriting
     from ..io.params_write import left_out
     from ..model.basis import cluster_name
-    from ..model.missing_types import missing_notes, unanswered_clusters, zero_notes
+    from ..model.missing_types import missing_notes, stating_zeros_of, unanswered_clusters, zero_notes
     from ..model.parameters import Penalty
 
     refuse_many("merge", executors=False)
@@ -291,6 +291,8 @@ def _merge(arguments: argparse.Namespace) -> int:
     tell_notes(parts)
     model = renamed(Model.merge(parts, overlap="add" if arguments.add else "refuse", penalty=penalty), arguments.rename)
     require_pairs(model)
+    if arguments.missing == "zero":
+        model = Model(stating_zeros_of(model.parameters))
     lacking = [cluster_name(c) for c in unanswered_clusters([model.parameters])]
     own, written = [model.parameters], str(arguments.output)
     tell_notes([], (*missing_notes(own, written), *zero_notes(own, written)))

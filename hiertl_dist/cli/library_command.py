@@ -150,8 +150,8 @@ def _export(arguments: argparse.Namespace) -> int:
     lacking = missing_notes([model.parameters], str(arguments.output))
     if lacking:  # a library keeps what was fitted, not what was made of it
         lacking = (*lacking, 'a fit with missing = "mixed" in [fit] and this library makes them, and writes the model')
-    lacking = (*lacking, *zero_notes([model.parameters], str(arguments.output)))
-    for line in (*comments, *model.parameters.notes, *lacking):
+    zeros = zero_notes([model.parameters], str(arguments.output))
+    for line in (*comments, *model.parameters.notes, *lacking, *zeros):
         print(f"note: {line}", file=sys.stderr, flush=True)
     model.write(arguments.output, reduced=arguments.reduced, comments=comments)
     types = [t.name for t in model.parameters.basis.types]

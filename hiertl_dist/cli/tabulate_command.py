@@ -39,6 +39,7 @@ def tabulate_model(arguments: argparse.Namespace) -> int:
     from ..executors import refuse_many
     from ..files.json_files import json_text
     from ..lammps_tables.tabulating import tabulate
+    from ..model.missing_types import zero_notes
     from .merging import models_of
 
     refuse_many("tabulate", executors=False)
@@ -46,6 +47,8 @@ def tabulate_model(arguments: argparse.Namespace) -> int:
     for note in dict.fromkeys(note for part in parts for note in part.parameters.notes):
         print(f"note: {note}", file=sys.stderr, flush=True)
     model = parts[0] if len(parts) == 1 else Model.merge(parts, overlap="add" if arguments.add else "refuse")
+    for note in zero_notes([model.parameters], "the model"):
+        print(f"note: {note}", file=sys.stderr, flush=True)
     tables = tabulate(model, units=arguments.units, tolerance=arguments.tolerance, missing=arguments.missing)
     files = tables.write(arguments.output, overwrite=arguments.overwrite)
     content = tables.as_dict() | {"files": list(map(str, files))}

@@ -14,7 +14,7 @@ from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import sequence_of
 from ..frames.type_names import cluster_name
 from ..model.blocks import blocks_of
-from ..model.missing_types import clusters_of_absent_blocks, counted_clusters, left_out_types
+from ..model.missing_types import counted_clusters, left_out_types, missing_clusters
 from ..model.mixing import mixed_parameters
 from ..model.one_body import OpenEnergies, one_body_values, without_one_body
 from ..model.parameters import Parameters, Penalty, merge_parameters
@@ -245,9 +245,9 @@ def stating_zeros(model: Model, made: Sequence[ElementSet], basis: Basis, option
         return model
     parameters = model.parameters
     zero = {t.name: "zero" for t in basis.types if t.block in made}
-    types = (*basis.types, *parameters.basis.types)
-    absent = clusters_of_absent_blocks(types, parameters.basis.elements, counted_clusters([parameters]))
-    zero |= {cluster_name(c): "zero" for c in absent}
+    there = {frozenset(t.elements) for t in (*basis.types, *parameters.basis.types)}
+    lacking = missing_clusters([parameters.basis])
+    zero |= {cluster_name(c): "zero" for c in lacking if len(set(c)) > 1 and frozenset(c) not in there}
     return Model(replace(parameters, without_data={**zero, **parameters.without_data}))
 
 
@@ -284,7 +284,7 @@ def merged_model(parts: Sequence[Parameters], basis: Basis, wall: Penalty | None
     joined = {p.elements for p in merged.basis.pairs}
     more = [p for p in basis.restricted(merged.basis.elements).pairs if p.elements not in joined]
     # what the basis leaves out was left out on purpose, what no block brought was not
-    out = left_out_types(basis, merged.basis, (), merged.basis.elements)
+    out = left_out_types(basis, merged.basis, (), merged.basis.elements, counted_clusters([merged]))
     ways = {**out, **merged.without_data}
     whole = replace(merged.basis, pairs=(*merged.basis.pairs, *more))
     return Model(replace(merged, basis=whole, without_data=ways))

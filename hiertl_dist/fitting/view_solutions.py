@@ -24,7 +24,7 @@ from ..frames.element_set import ElementSet
 from ..frames.rows import Group
 from ..model.energy_notes import energy_labels, fitted_notes, undetermined_notes
 from ..model.frozen import fitted_parameters, wall_of
-from ..model.missing_types import left_out_types
+from ..model.missing_types import counted_clusters, left_out_types
 from ..model.one_body import (
     OpenEnergies,
     energies_against_labels,
@@ -296,8 +296,12 @@ def _parameters(
     more = [t for t in ones if t.elements[0] in energies and t not in given.basis.types]
     basis = given.basis.with_types((*given.basis.types, *more))
     source = f"fit of {name or block_name(given)}"
-    out = left_out_types(given.summaries.basis, given.basis, given.blocks, ElementSet.union(given.blocks).elements)
-    return fitted_parameters(basis, given.columns, coefficients + given.zeros, energies, wall, coverage, source, out)
+    values = coefficients + given.zeros
+    own = {c.elements for c, value in zip(given.columns, values, strict=True) if value and len(c.elements) > 1}
+    lower = own | counted_clusters((*given.summaries.frozen, *given.frozen))
+    among = ElementSet.union(given.blocks).elements
+    out = left_out_types(given.summaries.basis, given.basis, given.blocks, among, lower)
+    return fitted_parameters(basis, given.columns, values, energies, wall, coverage, source, out)
 
 
 def residual_squares(

@@ -12,7 +12,7 @@ from ..evaluation.energies import Model, read_parts
 from ..executors.ask import ask
 from ..fitting.polishing import VALUES, polish_view, polished_model
 from ..fitting.view_solutions import solve
-from ..model.missing_types import missing_notes
+from ..model.missing_types import missing_notes, zero_notes
 from ..model_selection.search_pass import summarise_for, summary_place
 from ..model_selection.search_plan import plan_search
 from ..model_selection.search_settings import SearchSettings
@@ -168,7 +168,8 @@ def polish_job(
     tell(f"polished: blocks {', '.join(solution.blocks)}, {regulariser_text(job.fit.regulariser)}")
     tell_solution(solution, tell)
     whole = polished_model(model, solution)
-    for note in missing_notes([whole.parameters], "the polished model"):
+    own = [whole.parameters]
+    for note in (*missing_notes(own, "the polished model"), *zero_notes(own, "the polished model")):
         tell(note)
     files = results.write([
         *solution_writers(POLISHED, solution, folder), file_writer(folder / MODEL, write_model, whole, ()),

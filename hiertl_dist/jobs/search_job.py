@@ -25,7 +25,7 @@ from ..fitting.summary_store import SummaryStore
 from ..frames.element_set import ElementSet
 from ..frames.frame_sequence import FrameSequence, sequence_of
 from ..frames.rows import person_kind
-from ..model.missing_types import missing_notes
+from ..model.missing_types import missing_notes, zero_notes
 from ..model_selection.search_pass import summarise_for, summary_place
 from ..model_selection.search_plan import SearchPlan, plan_search
 from ..model_selection.search_settings import SearchSettings
@@ -211,7 +211,8 @@ def search_job(
         store=job.design_store() if job.keep_rows else None, output=job.output, executor=executor,
         all_at_once=all_at_once, tell=tell, done=done,
     )  # fmt: skip
-    for note in missing_notes([result.model.parameters], "the model"):
+    own = [result.model.parameters]
+    for note in (*missing_notes(own, "the model"), *zero_notes(own, "the model")):
         tell(note)
     files += results.write([file_writer(job.output / MODEL, write_model, result.model, ())])
     sets = known_frames([result.model], {"fitted": frames, "held out": held_out}, tell)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from ..frames.element_set import ElementSet
@@ -26,7 +27,8 @@ SHOWN: Final = 6
 
 HOW_TO_ANSWER: Final = (
     'fit them (frames that have such clusters, or missing = "mixed" in [fit], which makes them from lower blocks), or '
-    "say that they are to count for nothing: --missing zero (in Python missing='zero')"
+    "say that they are to count for nothing: --missing zero (in Python missing='zero'), which hiertl-dist merge writes "
+    "into a file"
 )
 
 
@@ -85,19 +87,22 @@ def unanswered_clusters(parts: Sequence[Parameters], elements: Iterable[str] | N
     return [c for c in sorted(missing, key=len) if cluster_name(c) not in answered]
 
 
-def left_out_types(basis: Basis, kept: Basis, blocks: Iterable[str], elements: Iterable[str]) -> dict[str, str]:
+def left_out_types(
+    basis: Basis, kept: Basis, blocks: Iterable[str], elements: Iterable[str], lower: Iterable[Elements]
+) -> dict[str, str]:
     """Types of some elements that a fit leaves without terms on purpose, as parameters have them.
 
     That are those that the basis lacks, and of the fitted blocks those that are not among the types that are kept. Of a
-    cross block of which neither has a type nothing is said: nobody has looked at it, and who evaluates it is asked.
+    cross block of which neither has a type, and whose lower blocks have terms that count (``lower``, sorted elements),
+    nothing is said: nobody has looked at it, and who evaluates it is asked.
     """
     names = {str(b) for b in blocks}
     present = {t.elements for t in basis.types if t.block not in names} | {t.elements for t in kept.types}
     bodies = {2, *(t.body for t in basis.types)} - {1}
-    there = {frozenset(t.elements) for t in (*basis.types, *kept.types)}
     among = sorted(elements)
-    every = (c for body in sorted(bodies) for c in itertools.combinations_with_replacement(among, body))
-    return {cluster_name(c): "zero" for c in every if c not in present and (len(set(c)) == 1 or frozenset(c) in there)}
+    every = [c for body in sorted(bodies) for c in itertools.combinations_with_replacement(among, body)]
+    unasked = set(clusters_of_absent_blocks((*basis.types, *kept.types), among, lower))
+    return {cluster_name(c): "zero" for c in every if c not in present and c not in unasked}
 
 
 def clusters_of_absent_blocks(
@@ -125,7 +130,13 @@ def clusters_of_absent_blocks(
         c for body in sorted({len(c) for c in below}) for c in itertools.combinations_with_replacement(among, body)
     )
     absent = [c for c in every if len(set(c)) > 1 and frozenset(c) not in there]
-    return [c for c in absent if any(len(b) == len(c) and set(b) < set(c) for b in below)]
+    return with_lower(absent, below)
+
+
+def with_lower(clusters: Iterable[Elements], lower: Iterable[Elements]) -> list[Elements]:
+    """Those clusters for which zero is not neutral: some of a part of their elements, as large, counts."""
+    below = list(lower)
+    return [c for c in clusters if any(len(b) == len(c) and set(b) < set(c) for b in below)]
 
 
 def notes_on_absent_blocks(
@@ -150,8 +161,8 @@ def notes_on_absent_blocks(
     }[way]
     return (
         f"WARNING: nothing has terms of {types_text(map(cluster_name, absent))} (blocks {blocks}), and their lower "
-        f"blocks have {known}: {what}. Zero is not neutral: keep these types in the basis, and fit them or have them "
-        'made of lower blocks (missing = "mixed" in [fit])',
+        f"blocks have {known}: {what}. Zero is not neutral: keep these types in the basis, and fit them or, block by "
+        'block, have them made of lower ones (missing = "mixed" in [fit])',
     )
 
 
@@ -181,21 +192,31 @@ def missing_notes(parts: Sequence[Parameters], what: str) -> tuple[str, ...]:
     )
 
 
-def stated_zeros(parts: Sequence[Parameters]) -> list[Elements]:
-    """Clusters, as sorted elements, that a sum of models is without on purpose, as it says; pairs first."""
-    ways = ways_of_sum([({t.elements for t in p.basis.types}, p.without_data) for p in parts])
-    return sorted((split_symbols(name) for name, way in ways.items() if way == "zero"), key=len)
-
-
 def zero_notes(parts: Sequence[Parameters], what: str) -> tuple[str, ...]:
-    """What to say of a model, a sum of parts, that says of some types that they are zero on purpose; else nothing."""
-    clusters = stated_zeros(parts)
-    if not clusters:
+    """What to say of a model, a sum of parts, that is without types that its lower blocks have, and says so."""
+    zeros = stated_zeros(parts)
+    if not zeros:
         return ()
     return (
-        f"{what} says that it is without terms of {types_text(map(cluster_name, clusters))} on purpose: they count for "
-        "nothing in evaluation, and zero is not neutral",
+        f"{what} says that it is without terms of {types_text(map(cluster_name, zeros))} on purpose: they count for "
+        "nothing in evaluation, and their lower blocks have such terms, so zero is not neutral",
     )
+
+
+def stated_zeros(parts: Sequence[Parameters]) -> list[Elements]:
+    """Clusters, as sorted elements, that a sum of models says it is without on purpose, and that lower blocks have.
+
+    Pairs first. Types that no lower block has of as many atoms lack nothing: for them zero is neutral.
+    """
+    ways = ways_of_sum([({t.elements for t in p.basis.types}, p.without_data) for p in parts])
+    zeros = (split_symbols(name) for name, way in ways.items() if way == "zero")
+    return sorted(with_lower(zeros, counted_clusters(parts)), key=len)
+
+
+def stating_zeros_of(parameters: Parameters) -> Parameters:
+    """The same model, which says of all cluster types of its elements that it lacks that they count for nothing."""
+    lacking = {cluster_name(c): "zero" for c in missing_clusters([parameters.basis])}
+    return replace(parameters, without_data={**lacking, **parameters.without_data})
 
 
 def types_of_lower_blocks_alone(
@@ -247,11 +268,7 @@ def counted_clusters(parts: Iterable[Parameters]) -> set[Elements]:
 
 
 def notes_on_lower_blocks(parameters: Parameters, frozen: Sequence[Parameters]) -> tuple[str, ...]:
-    """The same of a fit: its parameters, and the models that were frozen for it; blocks that both lack too."""
+    """The same of a fit: its parameters, and the models that were frozen for it."""
     parts = (parameters, *frozen)
     types = [t for p in parts for t in p.basis.types]
-    lower = counted_clusters(parts)
-    return (
-        *types_of_lower_blocks_alone(types, {t.block for t in parameters.basis.types}, lower),
-        *notes_on_absent_blocks(types, parameters.basis.elements, lower),
-    )
+    return types_of_lower_blocks_alone(types, {t.block for t in parameters.basis.types}, counted_clusters(parts))

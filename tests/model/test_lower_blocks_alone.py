@@ -13,6 +13,7 @@ from synthetic import labelled, random_frames, random_parameters, small_basis
 from hiertl_dist import (
     Basis,
     Calculator,
+    FitSettings,
     HierarchyOptions,
     HiertlWarning,
     MissingTypesError,
@@ -25,6 +26,7 @@ from hiertl_dist.cli import commands as cli
 from hiertl_dist.executors import SerialExecutor
 from hiertl_dist.fitting.lattice_rows import uninformed_notes
 from hiertl_dist.frames.element_set import ElementSet
+from hiertl_dist.model.missing_types import stated_zeros
 
 WHOLE = small_basis((3, 2, 0))
 TRUTH = random_parameters(WHOLE, seed=2)
@@ -150,10 +152,39 @@ def test_a_model_without_a_cross_block_refuses_its_frames():
     with pytest.raises(MissingTypesError, match=r"1 pair \(CN\), 2 triplets"):
         fit.model.evaluate(FRAMES)
     together = fit_all_at_once(FRAMES, apart(), executor=SERIAL).solution
-    assert len(absences(together.notes)) == 1
     with pytest.raises(MissingTypesError, match="CN"):
         Model(together.parameters).evaluate(FRAMES)
-    assert not absences(fit_all_at_once(FRAMES, WHOLE, executor=SERIAL).solution.notes)
+
+
+def test_clusters_of_an_absent_block_that_no_lower_block_has_lack_nothing():
+    three = small_basis((3, 2, 0), ("C", "N", "O"))
+    bare = three.with_types(t for t in three.types if t.block != "NO" and (t.body < 3 or t.name == "CCC"))
+    frames = labelled(
+        random_frames({"C": 2, "N": 2, "O": 2, "CN": 2, "CO": 2, "NO": 1}), random_parameters(three, seed=2)
+    )
+    of = {str(f.element_set): f for f in frames}
+    said = []
+    model = fit_hierarchy(frames, bare, executor=SERIAL, tell=said.append).model
+    assert "nothing has terms of 1 pair (NO), 1 triplet (CNO) (blocks CNO, NO)" in absences(said)[0]
+    with pytest.raises(MissingTypesError, match=r"none for 1 pair \(NO\); NO occurs"):
+        model.evaluate([of["NO"]])
+    zero = fit_hierarchy(frames, bare, options=HierarchyOptions(missing="zero"), executor=SERIAL).model
+    stated = set(map("".join, stated_zeros([zero.parameters])))
+    assert stated == {"CCN", "CCO", "CNN", "COO", "CNO", "NO"}
+    assert len(zero.evaluate(frames)) == len(frames)
+    calculator = Calculator(zero)
+    atoms = pytest.importorskip("ase").Atoms("N3", [[0.0, 0, 0], [1.5, 0, 0], [0, 1.5, 0]], calculator=calculator)
+    with warnings.catch_warnings():  # nitrogen has no triplets, and lacks none
+        warnings.simplefilter("error")
+        atoms.get_potential_energy()
+
+
+def test_lower_blocks_without_coefficients_ask_for_none():
+    nothing = FitSettings({"kind": "lasso", "lam": 1e9})
+    fit = fit_hierarchy(FRAMES, apart(), options=HierarchyOptions(nothing, missing="zero"), executor=SERIAL)
+    assert set(fit.model.parameters.without_data) == {"CN", "CCN", "CNN"}
+    assert stated_zeros([fit.model.parameters]) == []
+    assert len(fit.model.evaluate(FRAMES)) == len(FRAMES)
 
 
 def test_one_that_was_asked_to_be_zero_says_so():
@@ -164,7 +195,7 @@ def test_one_that_was_asked_to_be_zero_says_so():
     assert len(fit.model.evaluate(FRAMES)) == len(FRAMES)
     atoms = pytest.importorskip("ase").Atoms("CN", [[0.0, 0, 0], [1.5, 0, 0]])
     atoms.calc = Calculator(fit.model)
-    with pytest.warns(HiertlWarning, match=r"without terms of 1 pair \(CN\).*count for nothing"):
+    with pytest.warns(HiertlWarning, match=r"count for nothing, .*on purpose: 1 pair \(CN\)"):
         atoms.get_potential_energy()
     atoms.rattle()
     with warnings.catch_warnings():  # once, and not where it was said
@@ -188,3 +219,13 @@ def test_commands_say_it(tmp_path, capsys):
     said = capsys.readouterr().err
     assert "says that it is without terms of 1 pair (CN) on purpose" in said
     assert "no coefficients for 2 triplets (CCN, CNN)" in said
+    assert cli.main([*merged, "--missing", "zero", "--overwrite"]) == 0
+    said = capsys.readouterr().err
+    assert "without terms of 1 pair (CN), 2 triplets (CCN, CNN) on purpose" in said
+    assert "no coefficients" not in said
+    whole = Model.read(tmp_path / "merged.txt")
+    assert len(whole.evaluate(FRAMES)) == len(FRAMES)
+    assert (
+        cli.main(["tabulate", str(tmp_path / "merged.txt"), "-o", str(tmp_path / "tables"), "--tolerance", "0.5"]) == 0
+    )
+    assert "on purpose" in capsys.readouterr().err
