@@ -317,7 +317,7 @@ def run(options: Options, *, apart: bool = True) -> dict[str, Any]:
     checks = step(checking, options, found, repeats=1).value
     return {
         "benchmark": "cn_dft_chain", "data": str(options.data), "frames": options.frames, "stream": options.stream,
-        "machine": machine(cache), "steps": {k: v.as_dict() for k, v in steps.items()}, "checks": checks,
+        "machine": machine(cache, apart=apart), "steps": {k: v.as_dict() for k, v in steps.items()}, "checks": checks,
         "coefficients_sha256": hashlib.sha256(found.coefficients.tobytes()).hexdigest(),
     }  # fmt: skip
 

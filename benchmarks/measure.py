@@ -181,19 +181,22 @@ def compiling() -> Callable[[], None]:
     return warm_kernels
 
 
-def machine(numba_cache: Path | None = None) -> dict[str, Any]:
-    """Record of this machine, the versions, BLAS and its core type, and the commit; one JSON object."""
+def machine(numba_cache: Path | None = None, *, apart: bool = True) -> dict[str, Any]:
+    """Record of this machine, the versions, BLAS and its core type, and the commit; one JSON object.
+
+    ``apart=False``, for tests: of this process, not of one as the measured ones are.
+    """
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"), "commit": commit(),
         "openblas_coretype_preset": os.environ.get(CORE_TYPE), "load": list(os.getloadavg()),
-        **_looked(numba_cache),
+        **_looked(numba_cache, apart),
     }  # fmt: skip
 
 
 @cache
-def _looked(numba_cache: Path | None) -> dict[str, Any]:
+def _looked(numba_cache: Path | None, apart: bool) -> dict[str, Any]:
     """What does not change while benchmarks run, from a process as the measured ones are."""
-    found: dict[str, Any] = measure(_looking, warm=False, repeats=1, numba_cache=numba_cache).value
+    found: dict[str, Any] = measure(_looking, warm=False, repeats=1, numba_cache=numba_cache, apart=apart).value
     return found
 
 

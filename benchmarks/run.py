@@ -52,7 +52,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--only", nargs="+", choices=NAMES, default=NAMES, metavar="NAME", help=", ".join(NAMES))
     given = parser.parse_args(argv)
     folder = given.out or OUT
-    texts, failed = [f"# Benchmarks\n\n{machine_lines(machine())}"], []
+    texts, failed = [f"# Benchmarks\n\n{machine_lines(machine(apart=not given.in_process))}"], []
     for name in given.only:
         tell(f"== {name}")
         record, text = one(name, given)

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock
 from numba import njit
+from numba.core import runtime as numba_runtime
 from numba.core.compiler_lock import global_compiler_lock
 
 if TYPE_CHECKING:
@@ -83,7 +84,7 @@ def _bear_full_disks(dispatcher: Any) -> None:
     That is where the disk is full or over quota, there is no right to it, or the file is cut short.
     """
     cache = dispatcher._cache
-    save, load = cache.save_overload, cache.load_overload
+    save, load = cache.save_overload, _load_alone(cache)
 
     def saving(*args: Any) -> None:
         try:
@@ -102,6 +103,23 @@ def _bear_full_disks(dispatcher: Any) -> None:
             return None
 
     cache.save_overload, cache.load_overload = saving, loading
+
+
+def _load_alone(cache: Any) -> Any:
+    """numba's way to load what is kept, without all that it needs to compile, where it has such a way.
+
+    Its ``load_overload`` first imports and registers whatever may occur in code, a quarter of a CPU second in each
+    process; compiling does so itself. What machine code calls (``rtsys``) has to be there in either case.
+    """
+    load, rtsys = getattr(cache, "_load_overload", None), getattr(numba_runtime, "rtsys", None)
+    if load is None or rtsys is None:
+        return cache.load_overload
+
+    def loading(signature: Any, context: Any) -> Any:
+        rtsys.initialize(context)
+        return load(signature, context)
+
+    return loading
 
 
 def _compile_once(dispatcher: Any) -> None:

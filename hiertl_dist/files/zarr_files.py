@@ -11,10 +11,6 @@ import logging
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-import zarr
-from zarr.codecs import Crc32cCodec
-from zarr.storage import MemoryStore
-
 from ..errors import StoreError
 from .chunks import ChunkedRows
 from .paths import replacing
@@ -32,6 +28,11 @@ _log = logging.getLogger("hiertl_dist")
 
 @lru_cache(maxsize=256)
 def _array_text(shape: tuple[int, int], rows: int, dtype: str, fill: str) -> bytes:
+    # it takes long to load, and what only reads stores, or has none, does without
+    import zarr
+    from zarr.codecs import Crc32cCodec
+    from zarr.storage import MemoryStore
+
     files: dict[str, Buffer] = {}
     # dense random digits do not compress; the checksum is what a codec is wanted for
     zarr.create_array(

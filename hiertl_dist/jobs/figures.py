@@ -100,6 +100,7 @@ def save_figure(figure: Any, path: str | Path) -> tuple[Path, ...]:
     with matplotlib.rc_context({"pdf.fonttype": 42}):
         for name in paths:
             figure.savefig(name, dpi=DPI, metadata=metadata.get(name.suffix.lower()))
+            figure.set_layout_engine("none")  # what was laid out for one file, half of the work, holds for the next
     return paths
 
 
@@ -111,7 +112,7 @@ def add_legend(figure: Any, handles: Mapping[str, Any]) -> None:
         legend = figure.legend(
             handles.values(), handles.keys(), loc="outside lower center", ncols=columns, fontsize="small"
         )
-        figure.canvas.draw()
+        figure.draw_without_rendering()
         if columns == 1 or legend.get_window_extent().width <= 0.98 * figure.bbox.width:
             return
         legend.remove()
