@@ -29,7 +29,7 @@ if len(sys.argv) > 3 and sys.argv[0].endswith("assembly_script.py"):  # in worke
 def data_set():
     """Frames, basis and a frozen model of some seconds' work."""
     basis = small_basis((6, 4, 3))
-    return random_frames({"CN": 100}, atoms=14), basis, random_parameters(basis).restricted({"C"})
+    return random_frames({"CN": 50}, atoms=14), basis, random_parameters(basis).restricted({"C"})
 
 
 def tile_bytes(basis):
@@ -46,11 +46,7 @@ def main(folder, workers):
         runner.run(warm, range(2 * workers))
         plan = make_plan(frames, basis)
         print("begin", flush=True)
-        for _ in range(2):
-            # the second time nothing is left to compute: what remains is the overhead
-            begin = time.perf_counter()
-            assemble(frames, basis, folder, frozen=[frozen], executor=runner, plan=plan)
-            print(time.perf_counter() - begin)
+        assemble(frames, basis, folder, frozen=[frozen], executor=runner, plan=plan)
 
 
 def warm(_):

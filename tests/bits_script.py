@@ -1,4 +1,4 @@
-"""Writes digests of the coefficients of one fit on an executor: ``bits_script.py FOLDER NAME KIND [WORKERS …]``.
+"""Digests of the coefficients of one fit on an executor; as a program of the ranks of MPI: ``bits_script.py FOLDER NAME``.
 
 Each calling process writes a file ``FOLDER/NAME/<process>``; each line of it: the executor, its workers, whether
 rows were kept or frames were imported, number of leaves, digest of the coefficients, digest of the summaries, digest of
@@ -13,6 +13,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from synthetic import n_columns, random_frames, random_parameters, small_basis
 
 from hiertl_dist.dataset import streaming
@@ -56,21 +57,24 @@ def report(runner, store, frames, how, climbed):
     )
 
 
-def main(folder, name, kind, counts):
-    planning.TILE_BYTES = 2**18
-    streaming.MOST_FRAMES = 25
-    lines = []
-    for workers in counts:
-        with executor(kind, workers=workers) as runner:
-            climb = fit_hierarchy(climbing_frames(), small_basis(), executor=runner)
-            climbed = digest(climb.model.parameters.coefficients)
-            lines.append(report(runner, None, frames_of(), "streamed", climbed))
-            lines.append(report(runner, folder / f"{kind}-{runner.workers}", frames_of(), "kept", climbed))
-            data = Dataset.create(folder / f"{kind}-{runner.workers}.frames", frames_of(), executor=runner)
-            lines.append(report(runner, None, data, "imported", climbed))
+def write_reports(folder, name, runner):
+    """All fits on an executor, with small tiles and batches of frames."""
+    place = folder / f"{runner.name}-{runner.workers}"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "TILE_BYTES", 2**18)
+        patch.setattr(streaming, "MOST_FRAMES", 25)
+        climb = fit_hierarchy(climbing_frames(), small_basis(), executor=runner)
+        climbed = digest(climb.model.parameters.coefficients)
+        lines = [
+            report(runner, None, frames_of(), "streamed", climbed),
+            report(runner, place, frames_of(), "kept", climbed),
+        ]
+        data = Dataset.create(place.with_suffix(".frames"), frames_of(), executor=runner)
+        lines.append(report(runner, None, data, "imported", climbed))
     (folder / name).mkdir(exist_ok=True)
     (folder / name / str(os.getpid())).write_text("\n".join(lines))
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], [int(w) for w in sys.argv[4:]] or [None])
+    with executor("mpi") as ranks:
+        write_reports(Path(sys.argv[1]), sys.argv[2], ranks)

@@ -4,14 +4,10 @@ not."""
 from __future__ import annotations
 
 import pytest
+from bits_script import write_reports
 from synthetic import HAS_MPI, files_below, run_script
 
-RUNS = {
-    "serial": ("serial", [1], 0),
-    "processes": ("processes", [2], 0),
-    "dask": ("dask", [2], 0),
-    "mpirun-3": ("mpi", [], 3),
-}
+from hiertl_dist.executors import executor
 
 
 @pytest.fixture(scope="module")
@@ -21,8 +17,6 @@ def folder(tmp_path_factory):
 
 def reports(folder, name):
     """Of every fit and every calling process: (executor, workers, kept or streamed), and (leaves, digests)."""
-    kind, workers, ranks = RUNS[name]
-    run_script("bits_script.py", folder, name, kind, *workers, ranks=ranks)
     lines = [line.split() for p in (folder / name).iterdir() for line in p.read_text().splitlines()]
     return [(tuple(words[:3]), tuple(words[3:])) for words in lines]
 
@@ -30,6 +24,7 @@ def reports(folder, name):
 @pytest.fixture(scope="module")
 def serial(folder):
     """Leaves and digests of the serial run that streams; and the files of its store when it keeps rows."""
+    write_reports(folder, "serial", executor("serial"))
     (_, streamed), (how, kept), (_, imported) = reports(folder, "serial")
     assert how == ("serial", "1", "kept")
     assert kept == streamed
@@ -44,26 +39,29 @@ def test_the_serial_fit_has_enough_leaves_for_a_tree(serial):
     assert len(files) > 50
 
 
-def check(folder, serial, name):
+def check(folder, serial, name, workers, callers=1):
     expected, files = serial
     found = reports(folder, name)
-    kind, workers, ranks = RUNS[name]
-    counts = [str(w) for w in workers] or [str(ranks)] * ranks
     assert sorted(how for how, _ in found) == sorted(
-        (kind, w, k) for w in counts for k in ("imported", "kept", "streamed")
+        (name, str(workers), k) for k in ("imported", "kept", "streamed") for _ in range(callers)
     )
     assert {answer for _, answer in found} == {expected}
-    for count in set(counts):
-        assert files_below(folder / f"{kind}-{count}", "blocks", "labels", "offsets") == files
+    assert files_below(folder / f"{name}-{workers}", "blocks", "labels", "offsets") == files
 
 
-@pytest.mark.parametrize("name", ["processes", "dask"])
-def test_every_executor_gives_the_same_bits(folder, serial, name):
-    check(folder, serial, name)
+def test_processes_give_the_same_bits(folder, serial, two_processes):
+    write_reports(folder, "processes", two_processes)
+    check(folder, serial, "processes", 2)
+
+
+def test_dask_gives_the_same_bits(folder, serial):
+    with executor("dask", workers=2) as runner:
+        write_reports(folder, "dask", runner)
+    check(folder, serial, "dask", 2)
 
 
 @pytest.mark.mpi
 @pytest.mark.skipif(not HAS_MPI, reason="mpi4py and an mpiexec are not both here")
-@pytest.mark.parametrize("name", [n for n in RUNS if n.startswith("mpirun")])
-def test_every_number_of_ranks_gives_the_same_bits(folder, serial, name):
-    check(folder, serial, name)
+def test_ranks_give_the_same_bits(folder, serial):
+    run_script("bits_script.py", folder, "mpi", ranks=3)
+    check(folder, serial, "mpi", 3, callers=3)

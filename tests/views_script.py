@@ -1,4 +1,4 @@
-"""Writes digests of summaries, views and cross-validation: ``views_script.py FOLDER NAME KIND [WORKERS]``.
+"""Digests of summaries, views, cross-validation; as a program of the ranks of MPI: ``views_script.py FOLDER NAME``.
 
 Each calling process writes ``FOLDER/NAME/<process>``: number of leaves, then digests of the groups in memory, of the
 groups of a store that was extended, of a solution of a view, and of held-out errors.
@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pytest
 from synthetic import random_parameters, small_basis
 from view_oracle import frames_of
 
@@ -51,17 +52,19 @@ def report(runner, folder, leaves):
     )
 
 
-def main(folder, name, kind, counts):
-    planning.SEGMENT_ROWS = 31
-    leaf_module.LEAF_ROWS = 1
+def write_report(folder, name, runner):
+    """What an executor comes to, with small segments and leaves."""
     leaves = []
     cut = leaf_module.cut_leaves
-    leaf_module.cut_leaves = lambda *args: leaves.append(len(found := cut(*args))) or found
-    with executor(kind, workers=counts[0]) as runner:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(planning, "SEGMENT_ROWS", 31)
+        patch.setattr(leaf_module, "LEAF_ROWS", 1)
+        patch.setattr(leaf_module, "cut_leaves", lambda *args: leaves.append(len(found := cut(*args))) or found)
         text = report(runner, folder / f"{name}.summaries", leaves)
     (folder / name).mkdir(exist_ok=True)
     (folder / name / str(os.getpid())).write_text(text)
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), sys.argv[2], sys.argv[3], [int(w) for w in sys.argv[4:]] or [None])
+    with executor("mpi") as ranks:
+        write_report(Path(sys.argv[1]), sys.argv[2], ranks)

@@ -531,10 +531,11 @@ def test_an_index_that_lacks_parts_has_none_written_over(tmp_path):
     assert [f.digest for f in Dataset(folder)] == expected
 
 
-def test_kills_and_a_resume_leave_the_same_data_set(tmp_path):
+def test_kills_and_a_resume_leave_the_same_data_set(tmp_path, monkeypatch):
+    monkeypatch.setattr(importing, "RUN", 4000)
     file, folder = tmp_path / "a.extxyz", tmp_path / "killed"
-    file.write_text(text_of(random_frames({"C": 90, "CN": 160})))
-    run_script("import_script.py", file, tmp_path / "whole", 1)
+    file.write_text(text_of(random_frames({"C": 60, "CN": 100})))
+    Dataset.create(tmp_path / "whole", file, group_key="config_type", executor=executor("serial"))
     total = len(list((tmp_path / "whole" / "ledger").iterdir()))
     counts = [0, *map(int, run_script("import_kills_script.py", file, folder, total, 5).split())]
     # and with its workers
@@ -552,7 +553,7 @@ def test_kills_and_a_resume_leave_the_same_data_set(tmp_path):
     assert not (folder / "dataset.json").exists()
     assert counts == sorted(counts)
     assert len(set(counts)) > 3
-    run_script("import_script.py", file, folder, 1)
+    Dataset.create(folder, file, group_key="config_type", executor=executor("serial"))
     parts = ("atoms", "frames", "ledger")
     assert files_below(folder, *parts) == files_below(tmp_path / "whole", *parts)
     contents = [json.loads((f / "dataset.json").read_text()) for f in (folder, tmp_path / "whole")]

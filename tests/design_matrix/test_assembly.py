@@ -19,7 +19,6 @@ from synthetic import (
     n_columns,
     random_frames,
     random_parameters,
-    run_script,
     script,
     small_basis,
 )
@@ -319,7 +318,7 @@ def check_ledger(folder):
 def test_kills_and_a_resume_leave_the_uninterrupted_store(tmp_path, monkeypatch):
     frames, basis, frozen = data_set()
     monkeypatch.setattr(planning, "TILE_BYTES", tile_bytes(basis))
-    run_script("assembly_script.py", tmp_path / "whole", 1)
+    assemble(frames, basis, tmp_path / "whole", frozen=[frozen])
     total = check_ledger(tmp_path / "whole")
     folder, rng, complete = tmp_path / "killed", np.random.default_rng(7), [(0, 0)]
     for number in range(3):

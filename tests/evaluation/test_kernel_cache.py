@@ -26,9 +26,9 @@ SOURCES = Path(hiertl_dist.__file__).parent / "evaluation" / "kernels"
 
 PROGRAM = """
 from hiertl_dist.evaluation.compiling import KERNELS, _compile
-from hiertl_dist.evaluation.kernels.pairs import pair_energy
-_compile(next(k for k in KERNELS if k.name == "pair_energy"))
-print(pair_energy.stats.cache_path, sum(pair_energy.stats.cache_hits.values()))
+from hiertl_dist.evaluation.kernels.counting import count_clusters
+_compile(next(k for k in KERNELS if k.name == "count_clusters"))
+print(count_clusters.stats.cache_path, sum(count_clusters.stats.cache_hits.values()))
 """
 
 
@@ -59,7 +59,7 @@ from hiertl_dist.executors import executor
 kind, *words = sys.argv[1:]
 if __name__ == "__main__":
     # one or two are enough to see what is done with them, and the others take longer
-    names = ("pair_energy", "pair_rows") if "both" in words else ("pair_energy",)
+    names = ("count_clusters", "pair_rows") if "both" in words else ("count_clusters",)
     compiling.KERNELS = tuple(k for k in compiling.KERNELS if k.name in names)
     pairs = {"CC": {"rmin": 0.9, "rmax": 4.0, "lambda": 1.4}}
     basis = Basis.from_dict({"elements": ["C"], "orders": [3, 0, 0], "pairs": pairs})
@@ -96,7 +96,7 @@ def script(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def compiled(script, tmp_path_factory):
-    """A folder in which a process has compiled the kernel of energies of pairs, and what it said."""
+    """A folder in which a process has compiled the smallest of the kernels, and what it said."""
     folder = tmp_path_factory.mktemp("kernels")
     return folder, run(script, "serial", folder=folder)
 
@@ -126,14 +126,14 @@ def test_an_index_that_cannot_be_read_is_no_failure(kept):
 
 ASKING = """
 from hiertl_dist.compiled.cache import is_compiled
-from hiertl_dist.evaluation.kernels.pairs import pair_energy
-print(is_compiled(pair_energy))
+from hiertl_dist.evaluation.kernels.counting import count_clusters
+print(is_compiled(count_clusters))
 """
 CUTTING = """
 from pathlib import Path
-(index,) = Path(pair_energy.stats.cache_path).glob("pairs.pair_energy*.nbi")
+(index,) = Path(count_clusters.stats.cache_path).glob("counting.count_clusters*.nbi")
 index.write_bytes(index.read_bytes()[:20])
-print(is_compiled(pair_energy))
+print(is_compiled(count_clusters))
 """
 
 
@@ -145,7 +145,7 @@ def test_kernels_of_another_cpu_and_those_cut_short_are_not_taken_for_compiled(k
 def test_one_process_says_what_it_compiles(compiled):
     folder, said = compiled
     assert said == ONCE + "some seconds\n"
-    assert kernels(folder) == {"pair_energy"}
+    assert kernels(folder) == {"count_clusters"}
 
 
 STARTED = {"processes": ([], ["both"]), "mpi": ([str(MPIEXEC), "-n", "2"], [])}
@@ -156,7 +156,7 @@ def test_kernels_are_compiled_before_and_that_is_told_where_it_happens(script, t
     before, words = STARTED[kind]
     said = run(script, kind, *words, before=before, folder=tmp_path)
     assert said == ONCE + "some seconds\n"
-    assert kernels(tmp_path) == {"pair_energy"} | ({"pair_rows"} if words else set())
+    assert kernels(tmp_path) == {"count_clusters"} | ({"pair_rows"} if words else set())
 
 
 @pytest.mark.parametrize("models", [True, False])
@@ -341,7 +341,7 @@ class Compiled(event.Listener):
 
 event.register("numba:compile", Compiled())
 from hiertl_dist.evaluation.compiling import KERNELS, _compile
-_compile(next(k for k in KERNELS if k.name == "pair_energy"))
+_compile(next(k for k in KERNELS if k.name == "count_clusters"))
 print(json.dumps(Compiled.names))
 """
 
@@ -350,7 +350,7 @@ def test_processes_at_once_compile_each_kernel_once(tmp_path):
     with ThreadPoolExecutor(2) as pool:
         found = [json.loads(said) for said in pool.map(lambda _: run("-c", COUNTING, folder=tmp_path), range(2))]
     names = [name for compiled in found for name in compiled]
-    assert any(name.startswith("pair_energy") for name in names)
+    assert any(name.startswith("count_clusters") for name in names)
     assert sorted(names) == sorted(set(names))
 
 

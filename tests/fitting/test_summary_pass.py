@@ -17,6 +17,7 @@ from summary_store_script import Doom, KilledError, by_digest, files
 from synthetic import HAS_MPI, assemble, random_frame, random_frames, random_parameters, run_script, small_basis
 from view_oracle import dense, frames_of
 from view_oracle import plain_view as view
+from views_script import write_report
 
 from hiertl_dist import columns_of
 from hiertl_dist.algebra import RFactor, Ridge
@@ -649,31 +650,33 @@ def test_kinds_of_rows_have_groups_of_their_own():
 # ------------------------------------------------------------------------------------------- executors
 
 
-def digests(name, kind, workers, ranks, folder):
+def digests(name, folder):
     """What every calling process says of summaries, a view's solution and cross-validation."""
-    run_script("views_script.py", folder, name, kind, *workers, ranks=ranks)
     return [p.read_text() for p in sorted((folder / name).iterdir())]
 
 
 @pytest.fixture(scope="module")
 def serial(tmp_path_factory):
     folder = tmp_path_factory.mktemp("views")
-    (found,) = digests("serial", "serial", [1], 0, folder)
+    write_report(folder, "serial", SERIAL)
+    (found,) = digests("serial", folder)
     leaves, *_ = found.split()
     assert int(leaves) >= 5
     return folder, found
 
 
-def test_processes_give_the_same_bits(serial):
+def test_processes_give_the_same_bits(serial, two_processes):
     folder, expected = serial
-    assert digests("processes", "processes", [2], 0, folder) == [expected]
+    write_report(folder, "processes", two_processes)
+    assert digests("processes", folder) == [expected]
 
 
 @pytest.mark.mpi
 @pytest.mark.skipif(not HAS_MPI, reason="mpi4py and an mpiexec are not both here")
 def test_mpirun_gives_the_same_bits(serial):
     folder, expected = serial
-    assert digests("mpi", "mpi", [], 2, folder) == [expected] * 2
+    run_script("views_script.py", folder, "mpi", ranks=2)
+    assert digests("mpi", folder) == [expected] * 2
 
 
 def test_another_order_of_elements_is_refused(tmp_path):
