@@ -98,7 +98,10 @@ def on_executor(options: Options, kind: str, workers: int, stream: bool) -> dict
     """The answer of one executor; of several ranks the slowest counts."""
     store = options.scratch / f"scaling-{kind}"
     args = (options, kind, workers, store, stream)
-    answers = launch("scaling:job", args, options.scratch, ranks=workers if kind == "mpi" else 0)
+    if options.apart or kind == "mpi":
+        answers = launch("scaling:job", args, options.scratch, ranks=workers if kind == "mpi" else 0)
+    else:
+        answers = [job(*args)]
     shutil.rmtree(store)
     return {key: max(a[key] for a in answers) for key in answers[0]}
 
@@ -108,9 +111,9 @@ def at_once(options: Options, many: int, stream: bool) -> dict[str, Any]:
     gate = options.scratch / "gate"
     gate.mkdir()
     stores = [options.scratch / f"scaling-serial-{i}" for i in range(many)]
-    answers = launch_at_once(
-        "scaling:job", [(options, "serial", 1, store, stream, gate, many) for store in stores], options.scratch
-    )
+    each = [(options, "serial", 1, store, stream, gate, many) for store in stores]
+    together = options.apart or many > 1
+    answers = launch_at_once("scaling:job", each, options.scratch) if together else [job(*each[0])]
     for folder in (gate, *stores):
         shutil.rmtree(folder)
     return {key: statistics.mean(a[key] for a in answers) for key in answers[0]}

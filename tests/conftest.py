@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import compileall
+import gc
 import os
 import sys
 from pathlib import Path
@@ -34,6 +35,16 @@ def pytest_configure(config: pytest.Config) -> None:
     if not hasattr(config, "workerinput"):
         for folder in ("hiertl_dist", "benchmarks"):
             compileall.compile_dir(ROOT / folder, quiet=1)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection():
+    """Tests and modules stay to the end: the collector of garbage does not look at them again and again."""
+    gc.disable()
+    found = yield
+    gc.enable()
+    gc.freeze()
+    return found
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ import platform
 import sys
 import warnings
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any, Final
 
@@ -260,6 +260,7 @@ def _provenance() -> dict[str, Any]:
     }  # fmt: skip
 
 
+@cache  # a file is parsed to find it
 def _version(package: str) -> str:
     try:
         return version(package)

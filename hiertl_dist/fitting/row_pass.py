@@ -7,7 +7,7 @@ import logging
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -216,6 +216,7 @@ def pass_digest(leaves: Sequence[Sequence[Segment]], source: RowSource, method: 
     })  # fmt: skip
 
 
+@cache
 def _version() -> str:
     try:
         return version("hiertl-dist")

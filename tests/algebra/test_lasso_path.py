@@ -79,7 +79,7 @@ def test_knots_are_those_of_full_rows() -> None:
     np.testing.assert_allclose(path.coefficients, coefficients.T, atol=1e-8)
 
 
-@settings(deadline=None, derandomize=True, max_examples=60)
+@settings(deadline=None, derandomize=True)
 @given(
     m=st.integers(1, 25),
     n=st.integers(1, 12),

@@ -68,7 +68,7 @@ def problems(draw):
     return n, layers, seed
 
 
-@settings(deadline=None, max_examples=75)
+@settings(deadline=None)
 @given(problems())
 def test_the_stack_has_the_normal_equations_of_all_rows(problem):
     n, layers, seed = problem

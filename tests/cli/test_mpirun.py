@@ -8,7 +8,7 @@ import sys
 
 import pytest
 from job_files import write_job
-from mpi_commands import command, mpiexec
+from mpi_commands import command, commands_told, mpiexec
 from synthetic import HAS_MPI
 
 from hiertl_dist.cli import commands as cli
@@ -47,8 +47,8 @@ def serial(tmp_path_factory):
     return folder
 
 
-def test_the_command_prints_once_and_gives_the_same_bits(tmp_path, serial):
-    """By itself, streaming; then by name, which moves the results of before, once."""
+def test_commands_print_once_and_give_the_same_bits(tmp_path, serial):
+    """A fit by itself, streaming; then by name, which moves the results of before, once; then others."""
     path = write_job(tmp_path, executor=None)
     done = mpiexec(*command("fit", path, "--no-keep-rows", "--json"))
     assert done.returncode == 0, done.stderr
@@ -57,11 +57,21 @@ def test_the_command_prints_once_and_gives_the_same_bits(tmp_path, serial):
     assert list(found["solutions"]) == list(BLOCKS)
     assert bits(tmp_path) == bits(serial)
     assert not (tmp_path / "design.zarr").exists()
-    done = mpiexec(*command("fit", path, "--executor", "mpi"))
-    assert done.returncode == 0, done.stderr
+    model = serial / "hiertl_results" / "model.params.txt"
+    each = commands_told(
+        tmp_path, ["fit", path, "--executor", "mpi"], ["plan", serial / "input.toml", "--executor", "mpi", "--json"],
+        ["evaluate", model, "--frames", serial / "data.extxyz", "--executor", "mpi"],
+    )  # fmt: skip
+    for (code, out, err), (other_code, other_out, other_err) in each:
+        assert (code, other_code) == (0, 0), err + other_err
+        assert out
+        assert other_out == other_err == ""
+    fitted, planned, evaluated = (out for (_, out, _), _ in each)
     assert bits(tmp_path) == bits(serial)
     assert (tmp_path / "design.zarr").exists()
-    assert done.stdout.count("of before are in") == 1
+    assert fitted.count("of before are in") == 1
+    assert json.loads(planned)["workers"] == 2
+    assert sum(line.startswith("composition") for line in evaluated.splitlines()) == 1
     results = tmp_path / "hiertl_results"
     assert [p.name for p in results.iterdir() if p.is_dir()] == ["earlier_1"]
     own = {p.name for p in results.iterdir() if p.is_file()}
@@ -75,16 +85,6 @@ def test_a_script_gives_the_same_bits_on_every_rank(tmp_path, serial):
     assert done.returncode == 0, done.stderr
     said = [json.loads(line) for line in done.stdout.splitlines()]
     assert said == [{"workers": 2, "bits": bits(serial)}] * 2
-
-
-def test_plan_and_evaluate_print_once(serial):
-    done = mpiexec(*command("plan", serial / "input.toml", "--executor", "mpi", "--json"))
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["workers"] == 2
-    model = serial / "hiertl_results" / "model.params.txt"
-    done = mpiexec(*command("evaluate", model, "--frames", serial / "data.extxyz", "--executor", "mpi"))
-    assert done.returncode == 0, done.stderr
-    assert sum(line.startswith("composition") for line in done.stdout.splitlines()) == 1
 
 
 def test_an_error_ends_all_ranks(tmp_path):

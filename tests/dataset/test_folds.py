@@ -308,7 +308,7 @@ known_words = st.fixed_dictionaries(
     datasets, datasets, st.integers(0, 30), st.integers(2, 4), splits, st.booleans(), st.integers(0, 99), known_words,
     st.sampled_from([8, 1, 0]),
 )  # fmt: skip
-@settings(deadline=None, max_examples=60)
+@settings(deadline=None)
 def test_folds_are_those_of_texts(old, new, repeated, count, split, stratify, seed, words, head):
     """From nothing, and where a store grows by frames, be they new or known, again and again; whatever is drawn alike.
 

@@ -64,8 +64,11 @@ def spoilt(fault):
     return [fault(f) if i == CULPRIT else f for i, f in enumerate(FRAMES)]
 
 
-@pytest.fixture(scope="module", params=["serial", "processes", "dask"])
+@pytest.fixture(scope="module", params=["serial", "two_processes", "dask"])
 def runner(request):
+    if request.param == "two_processes":
+        yield request.getfixturevalue("two_processes")
+        return
     workers = {} if request.param == "serial" else {"workers": 2}
     with executor(request.param, **workers) as found:
         yield found

@@ -113,7 +113,7 @@ def configurations(draw, most=40):
 
 
 @given(configurations())
-@settings(derandomize=True, database=None, max_examples=150, deadline=None)
+@settings(derandomize=True, database=None, deadline=None)
 def test_a_frame_of_any_shape(frame):
     if refused := fault([frame]):
         with pytest.raises(FrameError, match=refused):

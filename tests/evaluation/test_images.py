@@ -13,7 +13,7 @@ from hiertl_dist.evaluation.kernels import neighbours
 from hiertl_dist.evaluation.kernels.images import ELSEWHERE
 from hiertl_dist.evaluation.kernels.neighbours import find_neighbours, list_neighbours, mark_neighbours
 
-many = settings(derandomize=True, deadline=None, max_examples=75, database=None)
+many = settings(derandomize=True, deadline=None, database=None)
 
 SHAPES = list(itertools.product([True, False], repeat=3))[:-1]
 CELL = np.array([[6.0, 0.0, 0.0], [1.0, 7.0, 0.0], [-0.5, 0.7, 5.0]])

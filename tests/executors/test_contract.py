@@ -120,7 +120,7 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-@pytest.fixture(scope="class", params=["serial", "processes-2", "dask-3", "dask-threads"])
+@pytest.fixture(scope="class", params=["serial", "processes-2", "dask-2", "dask-threads"])
 def every_executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
     kind, _, workers = request.param.partition("-")
     if workers == "threads":

@@ -90,7 +90,7 @@ def group_rows(draw):
     return draw(st.dictionaries(group_names, rows, max_size=5)), draw(st.integers(1, width))
 
 
-@settings(deadline=None, derandomize=True, max_examples=75)
+@settings(deadline=None, derandomize=True)
 @given(drawn=group_rows())
 def test_any_rows_are_accepted_and_read_back_to_the_bit(drawn):
     """In any order of the groups, and with any spread of sizes; rounding is never taken for a lost row."""

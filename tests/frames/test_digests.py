@@ -22,7 +22,7 @@ def array(digests):
     return np.frombuffer(b"".join(digests), np.uint8).reshape(-1, 32)
 
 
-@settings(deadline=None, max_examples=75)
+@settings(deadline=None)
 @given(some_digests, some_digests, st.integers(1, 9))
 def test_digests_are_found_as_in_a_dict(digests, wanted, chunk):
     first = {}

@@ -26,7 +26,7 @@ from hiertl_dist.model.parameters import Parameters, Penalty
 from hiertl_dist.uncertainty.predictive import with_labels
 
 few = settings(derandomize=True, deadline=None, max_examples=10, database=None)
-many = settings(derandomize=True, deadline=None, max_examples=75, database=None)
+many = settings(derandomize=True, deadline=None, database=None)
 
 SLABS = [(True, True, False), (True, False, True), (False, True, True)]
 WIRES = [(True, False, False), (False, True, False), (False, False, True)]

@@ -112,7 +112,7 @@ names = st.from_regex(r"[A-Za-z_][A-Za-z0-9_]{0,8}", fullmatch=True).filter(
 texts = st.text(st.characters(codec="ascii", exclude_categories=["Cc"]), max_size=12).map(str.strip)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(deadline=None)
 @given(info=st.dictionaries(names, texts | st.integers(-9, 9) | st.lists(st.integers(0, 9), min_size=2), max_size=5))
 def test_what_ase_writes_is_read(info):
     ase_io = pytest.importorskip("ase.io.extxyz")

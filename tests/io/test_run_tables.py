@@ -150,7 +150,7 @@ def changed(data, changes):
     return bytes(data)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(deadline=None)
 @given(
     frames=st.lists(st.sampled_from(FRAMES), min_size=1, max_size=6), changes=CHANGES, returns=st.booleans(),
     size=st.sampled_from([1, 150, 400, 10**6]), key=st.sampled_from([None, "config_type"]),
@@ -163,7 +163,7 @@ def test_changed_files_are_read_alike(path, frames, changes, returns, size, key,
     assert_alike(path, gzip.compress(data) if packed else data, size=size, group_key=key, **named)
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(
     frames=st.lists(st.sampled_from(XYZF), min_size=1, max_size=6), changes=CHANGES,
     size=st.sampled_from([1, 150, 10**6]),
@@ -172,7 +172,7 @@ def test_changed_xyzf_files_are_read_alike(path, frames, changes, size):
     assert_alike(path, changed("".join(frames).encode(), changes), size=size, kind="xyzf")
 
 
-@settings(max_examples=150, deadline=None)
+@settings(deadline=None)
 @given(
     word=st.sampled_from(BITS[6:30])
     | st.floats().map(repr)
@@ -307,7 +307,7 @@ def atoms(positions):
     return "".join(f"C {x:.6f} {y:.6f} {z:.6f}\n" for x, y, z in positions)
 
 
-@settings(max_examples=75, deadline=None)
+@settings(deadline=None)
 @given(
     seed=st.integers(0, 10**6), n=st.integers(2, 60), apart=st.sampled_from([0.0, 0.005, 0.0099, 0.01, 0.0101, 0.02]),
     pbc=st.sampled_from(["T T T", "T T F", "F T F", "F F F"]), shift=st.integers(-2, 2),
