@@ -6,7 +6,6 @@ With MOST, writers wait to be killed once the ledger has so many entries (one mo
 from __future__ import annotations
 
 import sys
-import time
 from pathlib import Path
 
 from synthetic import n_columns, random_frames, random_parameters, small_basis, wait_at

@@ -106,7 +106,7 @@ def _bear_full_disks(dispatcher: Any) -> None:
 
 
 def _load_alone(cache: Any) -> Any:
-    """numba's way to load what is kept, without all that it needs to compile, where it has such a way.
+    """Loading of a kept kernel as numba does it, without all that it needs to compile, where it has such a way.
 
     Its ``load_overload`` first imports and registers whatever may occur in code, a quarter of a CPU second in each
     process; compiling does so itself. What machine code calls (``rtsys``) has to be there in either case.
