@@ -1,4 +1,4 @@
-"""Digests of the coefficients of one fit on an executor; of the ranks of MPI as a program: ``bits_script.py FOLDER NAME``.
+"""Digests of the coefficients of one fit on an executor; of ranks of MPI as a program: ``bits_script.py FOLDER NAME``.
 
 Each calling process writes a file ``FOLDER/NAME/<process>``; each line of it: the executor, its workers, whether
 rows were kept or frames were imported, number of leaves, digest of the coefficients, digest of the summaries, digest of
