@@ -132,7 +132,10 @@ def run(options: Options) -> dict[str, Any]:
         tell(f"{number} frames")
         text, folder = options.scratch / "made.extxyz", options.scratch / "frames"
         make_file(text, number)
-        (answer,) = launch("large_data:by_processes", (text, folder), options.scratch)
+        if options.apart:
+            (answer,) = launch("large_data:by_processes", (text, folder), options.scratch)
+        else:
+            answer = by_processes(text, folder)
         found[str(number)] = answer | {"text_bytes": text.stat().st_size, "disk_bytes": _size(folder)}
         shutil.rmtree(folder)
         if number == sizes[0]:

@@ -23,7 +23,7 @@ def large_data():
 
 
 def test_every_step_of_every_size_is_reported(large_data, tmp_path, capsys):
-    assert large_data.main(large_data.BENCHMARK, ["--toy", "--out", str(tmp_path)]) == 0
+    assert large_data.main(large_data.BENCHMARK, ["--toy", "--in-process", "--out", str(tmp_path)]) == 0
     record = json.loads((tmp_path / "large_data.json").read_text())
     assert [own["frames"] for own in record["sizes"].values()] == list(large_data.TOY)
     for own in record["sizes"].values():
