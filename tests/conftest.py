@@ -44,7 +44,18 @@ def pytest_collection():
     found = yield
     gc.enable()
     gc.freeze()
+    if "hiertl_dist.evaluation.compiling" in sys.modules:
+        compile_lacking_kernels()
     return found
+
+
+def compile_lacking_kernels() -> None:
+    """Before the first test, which would be told of the wait; each second process of xdist begins with the last."""
+    from hiertl_dist.evaluation.compiling import KERNELS, _compile
+
+    number = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    for kernel in KERNELS[:: -1 if int(number) % 2 else 1]:
+        _compile(kernel)
 
 
 @pytest.fixture(scope="session")
