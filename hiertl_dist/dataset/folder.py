@@ -10,7 +10,7 @@ import numpy as np
 
 from ..errors import StoreError
 from ..files.claims import remove_partials
-from ..files.locks import locked
+from ..files.locks import Held, held, locked
 from ..files.object_path import in_order
 from ..files.paths import make_folder, replacing
 from ..files.places import each_read
@@ -34,7 +34,7 @@ _holding: dict[Place, ExitStack] = {}
 """Locks that this process holds, by folder."""
 
 
-def hold(folder: Place) -> None:
+def hold(folder: Place) -> Held:
     """Make the folder and hold its lock until :func:`let_go`; who has it meanwhile is waited for."""
     if folder.exists() and not folder.is_dir():
         raise StoreError(f"{folder}: expected a folder for the data set, found a file; name another")
@@ -44,6 +44,7 @@ def hold(folder: Place) -> None:
     with ExitStack() as stack, use_stores(replace(use, wait=0.0) if use.in_use == "refuse" else use):
         stack.enter_context(locked(folder))
         _holding[folder] = stack.pop_all()
+    return held(folder)
 
 
 def let_go(folder: Place) -> None:

@@ -7,7 +7,7 @@ parts that are complete stay. Frames belong to the data set all at once, when th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
 from functools import partial
@@ -17,6 +17,7 @@ from ..errors import HiertlError, InputError, StoreError
 from ..executors import TaskFailed, borrowed
 from ..executors.ask import ask
 from ..files.json_files import json_text
+from ..files.locks import Held, written_for
 from ..files.paths import named_place
 from ..files.places import each_read
 from ..frames.label_summary import MOST_SHOWN
@@ -136,36 +137,45 @@ def import_frames(
         all_there = ask(runner, partial(_passed_over, folder, asked, append), what=f"look at {folder}")
         if all_there is not None:
             return Imported(0, passed_over=all_there)
-        ask(runner, partial(hold, folder), what=f"lock {folder}")
+        lock: Held = ask(runner, partial(hold, folder), what=f"lock {folder}")
         try:
             index: DatasetIndex
-            index, new = ask(runner, partial(_open, folder, asked, append), what=f"open {folder}")
+            index, new = ask(runner, partial(_written_for, lock, _open, folder, asked, append), what=f"open {folder}")
             if new is None:
                 return Imported(0)
             given = [source.only(own) if source.files else source for source, own in zip(given, new.files, strict=True)]
             given = [source for source in given if source.files or source.frames is not None]
             given = named_apart(given, index.files)
-            done = _add(folder, index, given, runner) if given else Imported(0)
+            done = _add(lock, index, given, runner) if given else Imported(0)
         except TaskFailed as failed:
             if isinstance(failed.__cause__, HiertlError):  # of a file, as its reader raises it
                 raise failed.__cause__ from failed
             raise
         finally:
-            let_reader_go(folder)
-            let_go(folder)
+            try:
+                let_reader_go(folder)
+            finally:
+                let_go(folder)
     return replace(done, passed_over=new.passed_over)
 
 
-def _add(folder: Place, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> Imported:
+def _written_for(lock: Held, call: Callable[..., Any], *args: Any) -> Any:
+    """``call(*args)``, which writes for the process that has the lock: of an object store, while that has it still."""
+    with written_for(lock):
+        return call(*args)
+
+
+def _add(lock: Held, index: DatasetIndex, given: Sequence[Source], runner: Executor) -> Imported:
     """Write frames and let them belong to the data set."""
-    writer = _Writer(folder, index, runner)
+    folder, writer = lock.folder, _Writer(lock, index, runner)
     writer.write(given)
     if not writer.parts:
         raise InputError(f"{folder}: no frames from {', '.join(source.name for source in given)}")
     ask(runner, partial(_check_keys, folder, given, writer.parts), what=f"check {folder}")
     frames = sum(part.frames for part, _ in writer.parts)
     added = {"sources": [source.as_dict() for source in given], "frames": frames}
-    grown = ask(runner, partial(finish, folder, index, writer.parts, added), what=f"complete {folder}")
+    complete = partial(_written_for, lock, finish, folder, index, writer.parts, added)
+    grown = ask(runner, complete, what=f"complete {folder}")
     earlier, own = ask(runner, partial(repeats_notes, folder, grown, frames), what=f"look at {folder}")
     notes = (*(note for source in given for note in source.notes), *writer.notes, *earlier)
     return Imported(frames, notes, repeats=tuple(own))
@@ -218,8 +228,8 @@ Written = tuple[Part, Mapping[str, Any]]
 class _Writer:
     """Writes the parts of an import, in the order of the frames."""
 
-    def __init__(self, folder: Place, index: DatasetIndex, runner: Executor) -> None:
-        self._folder, self._runner = folder, runner
+    def __init__(self, lock: Held, index: DatasetIndex, runner: Executor) -> None:
+        self._lock, self._folder, self._runner = lock, lock.folder, runner
         self._before = index.parts[-1] if index.parts else None
         self._items: list[_Item] = []
         self.parts: list[Written] = []
@@ -266,7 +276,7 @@ class _Writer:
         """Parse and write what was cut so far, be it of many files."""
         names = list(dict.fromkeys(item.file.path.name for item in self._items))
         more = f" and {count_text(len(names) - 1, 'more file')}" if len(names) > 1 else ""
-        work = partial(_import, folder=self._folder)
+        work = partial(_import, lock=self._lock)
         self._runner.run(work, self._items, label=_label, what=f"import {''.join(names[:1])}{more}", cost=_cost)
         self._items = []
 
@@ -286,9 +296,8 @@ class _Writer:
     def _windows(self, file: File) -> Iterator[Window]:
         frames = 0
         while True:
-            ahead = partial(
-                next_window, self._folder, file, self._last, frames, size=RUN, workers=self._runner.workers
-            )  # fmt: skip
+            of_file = partial(next_window, size=RUN, workers=self._runner.workers)
+            ahead = partial(_written_for, self._lock, of_file, self._folder, file, self._last, frames)
             window: Window | None = ask(self._runner, ahead, what=f"unpack {file.path.name}")
             if window is None:
                 return
@@ -300,7 +309,7 @@ class _Writer:
     def _stream(self, batches: Any, name: str, notes: Sequence[str] = ()) -> None:
         self._parse()
         watch = partial(self._runner.watch, what=f"import {name}, frames", number=_frames_of)
-        work = partial(_stream, self._folder, self._last, batches, watch, notes)
+        work = partial(_written_for, self._lock, _stream, self._folder, self._last, batches, watch, notes)
         parts, said = ask(self._runner, work, what=f"import {name}")
         self.parts += parts
         self.notes += said
@@ -335,9 +344,9 @@ def _cut(file: File, *, size: int) -> _Cut:
     return _Cut(tuple(first_frames(runs, file.trajectory.frames)), frames > file.trajectory.frames)
 
 
-def _import(item: _Item, *, folder: Place) -> None:
+def _import(item: _Item, *, lock: Held) -> None:
     """Parse and write one part, unless that was done."""
-    source = item.file.source_of(item.run)
+    folder, source = lock.folder, item.file.source_of(item.run)
     if is_complete(folder, item.part, source):
         return
     parsed = parse_run(item.run, item.file.reading, item.excerpt.read() if item.excerpt else None)
@@ -346,7 +355,7 @@ def _import(item: _Item, *, folder: Place) -> None:
     if item.file.trajectory is not None and item.file.labels is not None:
         table = item.file.labels.of_table(table, item.file.trajectory.first + item.run.frame - 1)
     met = {"seen": sorted(parsed.seen), "offered": sorted(parsed.offered)}
-    write_part(folder, item.part, table, source, met)
+    _written_for(lock, write_part, folder, item.part, table, source, met)
 
 
 def _stream(

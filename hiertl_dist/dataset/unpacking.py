@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from threading import Event
 from typing import TYPE_CHECKING, Final
 
-from ..errors import StoreError
+from ..errors import LockError, StoreError
 from ..files.places import new_file, remove_tree
 from ..io.runs import iter_run_bytes, refuse_changed
 from .folder import is_complete
@@ -191,4 +192,5 @@ def let_reader_go(folder: Place) -> None:
     """End the reader where this process has it, and remove its scratch files."""
     if (reader := _readers.pop(folder, None)) is not None:
         reader.close()
-        remove_tree(folder / SCRATCH)
+        with suppress(LockError):  # what is there is another process's, which has taken over
+            remove_tree(folder / SCRATCH)

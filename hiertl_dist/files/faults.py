@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..errors import StoreError
 from .claims import is_claimed
-from .object_path import in_order
+from .object_path import anew, in_order
 from .paths import replacing
 from .sealed import copy_of, standing
 
@@ -177,11 +177,14 @@ class Leftover:
         Its size.
     reason : str
         Why nobody needs it.
+    written : float
+        When it was written, s since 1970.
     """
 
     file: Place
     nbytes: int
     reason: str
+    written: float
 
 
 def leftovers(files: Iterable[tuple[Place, str]], min_age: float) -> list[Leftover]:
@@ -192,7 +195,7 @@ def leftovers(files: Iterable[tuple[Place, str]], min_age: float) -> list[Leftov
         with suppress(FileNotFoundError):
             status = path.stat()
             if now - status.st_mtime >= min_age:
-                old.append(Leftover(path, status.st_size, reason))
+                old.append(Leftover(path, status.st_size, reason, status.st_mtime))
     return old
 
 
@@ -206,10 +209,15 @@ def unfinished(folder: P) -> Iterator[tuple[P, str]]:
 
 
 def removed(files: Sequence[Leftover]) -> int:
-    """Delete files; returns the bytes that this frees."""
+    """Delete files, but for those that were written again since they were looked at; returns the bytes that this frees.
+
+    Raises LockError where another process has taken over the lock of their store.
+    """
     freed = 0
     for leftover in files:
         with suppress(FileNotFoundError):
-            leftover.file.unlink()
-            freed += leftover.nbytes
+            status = anew(leftover.file).stat()
+            if (status.st_size, status.st_mtime) == (leftover.nbytes, leftover.written):
+                leftover.file.unlink()
+                freed += leftover.nbytes
     return freed

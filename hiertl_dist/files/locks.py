@@ -3,7 +3,8 @@
 The lock is flock's on ``.lock``, which the system gives back when a process ends, however it ends. ``.lock.holder``
 beside it tells people who has it, and is touched while it is: that it is no longer touched is what a waiting process
 can see of a host that is gone. What a killed process leaves there means nothing once nobody holds the lock.
-In a folder of an object store the lock is a lease (:mod:`hiertl_dist.files.leases`).
+In a folder of an object store the lock is a lease (:mod:`hiertl_dist.files.leases`), and what is written below it is
+behind a fence (:mod:`hiertl_dist.files.fences`).
 """
 
 from __future__ import annotations
@@ -17,14 +18,17 @@ import tempfile
 import threading
 import time
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from filelock import FileLock, Timeout
 
 from ..errors import LockError
 from .claims import is_open_there
-from .leases import Lease, take_lease
-from .object_path import ObjectPath, guarded
+from .fences import Fence, put_up, take_down
+from .leases import Lease, is_lease_of, take_lease
+from .object_path import ObjectPath
 from .signatures import NOBODY, signature, signed_by
 from .store_use import store_use
 from .write_errors import write_errors
@@ -66,15 +70,8 @@ def locked(folder: Place) -> Iterator[None]:
         The same of an object store.
     """
     if isinstance(folder, ObjectPath):
-        lease = _acquired_lease(folder / LOCK)
-        _leases[folder] = lease
-        try:
-            with guarded(folder):
-                yield
-        finally:
-            if _leases.get(folder) is lease:  # another thread may have it since, where this one was stopped for long
-                del _leases[folder]
-            lease.set_free()
+        with _leased(folder):
+            yield
         return
     lock = FileLock(folder / LOCK)
     try:
@@ -104,13 +101,73 @@ _leases: dict[ObjectPath, Lease] = {}
 """Of the locks of folders that this process has."""
 
 
+@contextmanager
+def _leased(folder: ObjectPath) -> Iterator[None]:
+    path = folder / LOCK
+    lease = _acquired_lease(path)
+    try:
+        # what is there now, before anybody can take the lock over
+        tags = {own.name: own.stat().e_tag for own in folder.iterdir() if own.is_listed}
+        fence = Fence(folder, lease.is_held, partial(signed_by, path), tags)
+        _leases[folder] = lease
+        put_up(fence)
+        try:
+            yield
+        finally:
+            take_down(fence)
+            if _leases.get(folder) is lease:  # another thread may have it since, where this was stopped for long
+                del _leases[folder]
+    finally:
+        lease.set_free()
+
+
 def is_still_held(folder: Place) -> bool:
     """Whether this process, which has locked a folder, has it still, and for a while.
 
     A lease may have ended while the process was stopped; a lock of a file system ends with the process alone. To be
-    asked before files are deleted, for that is done without a condition.
+    asked where files are deleted that another process may want by then.
     """
     return not isinstance(folder, ObjectPath) or _leases[folder].renew()
+
+
+@dataclass(frozen=True)
+class Held:
+    """The lock of a folder that a process has, as it is told to others that write for it.
+
+    Attributes
+    ----------
+    folder : Path or ObjectPath
+        The folder.
+    token : str
+        Of the lease; nothing for a folder of a file system.
+    """
+
+    folder: Place
+    token: str = ""
+
+
+def held(folder: Place) -> Held:
+    """The lock of a folder, which this process has."""
+    return Held(folder, _leases[folder].token) if isinstance(folder, ObjectPath) else Held(folder)
+
+
+@contextmanager
+def written_for(lock: Held) -> Iterator[None]:
+    """Write below a folder for the process that has its lock, from whatever process this is.
+
+    Raises LockError where something is written or deleted after another has taken the lock over.
+    """
+    folder = lock.folder
+    if not isinstance(folder, ObjectPath) or (folder in _leases and _leases[folder].token == lock.token):
+        yield  # a lock of a file system lasts as long as its process; a fence of this process's stands
+        return
+    path = folder / LOCK
+    fence = Fence(folder, partial(is_lease_of, path, lock.token), partial(signed_by, path))
+    put_up(fence)
+    try:
+        yield
+    finally:
+        take_down(fence)
 
 
 def _acquired_lease(path: ObjectPath) -> Lease:

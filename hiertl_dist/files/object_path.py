@@ -17,12 +17,13 @@ from fnmatch import fnmatchcase
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
-from ..errors import InputError, LockError, ObjectStoreError
+from ..errors import InputError, ObjectStoreError
 from ..text.words import shown
+from .fences import fence_of
 from .object_client import client, is_beyond_end, is_cut_off, object_errors, obstore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 URL: Final = re.compile(r"(s3|memory):/{1,2}([^/]+)(?:/(.*))?", re.DOTALL)
 """Also with the one slash that ``pathlib`` leaves of two."""
@@ -122,6 +123,11 @@ class ObjectPath:
         return PurePosixPath("/", self.key).relative_to(PurePosixPath("/", folder.key))
 
     # ---- what is there
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether a list had it as an object."""
+        return self._listed is not None
 
     def stat(self) -> Stat:
         """Size and time of the object; of one that was listed, what the list had. Raises FileNotFoundError."""
@@ -223,31 +229,23 @@ class ObjectPath:
     # ---- writing
 
     def write_bytes(self, data: Any) -> None:
-        """Write the object whole; if its folder is locked by this process, only where nobody else wrote it since.
+        """Write the object whole; below a folder that this process has locked, only as :mod:`.fences` lets it.
 
         Raises
         ------
         ObjectStoreError
             The server cannot be reached, or refuses.
         LockError
-            The lock was lost, and another process has written the object.
+            The lock was lost to another process.
         """
-        tags = _locked.get(self.parent)
-        if tags is None:
-            with object_errors(self, "written"):
-                obstore().put(self._client(), self.key, data, use_multipart=False)
+        if (fence := fence_of(self)) is not None:
+            fence.write(self, data)
             return
-        tag = self.write_if(data, tags.get(self.name))
-        if tag is None:
-            raise LockError(
-                f"{self}: another process has written it after the lease of this process's lock of {self.parent} had "
-                "ended, while this process was stopped or cut off. It stops here, and has written nothing over what "
-                "the other wrote; what is complete is kept, and the same command goes on from there"
-            )
-        tags[self.name] = tag
+        with object_errors(self, "written"):
+            obstore().put(self._client(), self.key, data, use_multipart=False)
 
-    def write_if(self, data: Any, tag: str | None) -> str | None:
-        """Write the object if it still has a tag, or, for ``None``, if there is none.
+    def write_if(self, data: Any, tag: str | None, before: Callable[[], None] | None = None) -> str | None:
+        """Write the object if it still has a tag, or, for ``None``, if there is none; ``before()`` each attempt.
 
         Returns
         -------
@@ -257,6 +255,8 @@ class ObjectPath:
         mode: Any = "create" if tag is None else {"e_tag": tag}
         errors, wait = obstore().exceptions, 0.1
         for attempt in range(TRIES):
+            if before is not None:
+                before()
             try:
                 with object_errors(self, "written"):
                     answer = obstore().put(self._client(small=len(data) < RANGE), self.key, data, mode=mode)
@@ -272,6 +272,13 @@ class ObjectPath:
                     return new
         raise AssertionError
 
+    def tag(self) -> str | None:
+        """The tag that the object has now; None where there is none."""
+        try:
+            return anew(self).stat().e_tag
+        except FileNotFoundError:
+            return None
+
     def _tag_if(self, data: Any) -> str | None:
         try:
             read, tag = self.read_with_tag()
@@ -280,13 +287,21 @@ class ObjectPath:
         return tag if read == data else None
 
     def unlink(self, missing_ok: bool = False) -> None:
-        """Delete the object, be it there or not."""
+        """Delete the object, be it there or not. Raises LockError where its folder's lock was lost."""
+        if (fence := fence_of(self)) is not None:
+            fence.delete(self)
+        else:
+            self.delete()
+
+    def delete(self) -> None:
+        """The same without a look at locks, for leases themselves."""
         with object_errors(self, "deleted"):
             obstore().delete(self._client(small=True), self.key)
-        _locked.get(self.parent, {}).pop(self.name, None)
 
     def rename(self, target: ObjectPath) -> ObjectPath:
-        """Copy the object to another name and delete it under its own."""
+        """Copy the object to another name and delete it under its own. Raises LockError where a lock was lost."""
+        if (fence := fence_of(target)) is not None:
+            fence.require(target)
         with object_errors(self, f"copied to {target}"):
             obstore().copy(self._client(), self.key, target.key)
         self.unlink()
@@ -313,23 +328,14 @@ P = TypeVar("P", Path, ObjectPath, Path | ObjectPath)
 """Either of the two."""
 
 
+def anew(path: P) -> P:
+    """The same place without what a list had of it."""
+    return ObjectPath(path.scheme, path.bucket, path.key) if isinstance(path, ObjectPath) else path
+
+
 def in_order(places: Iterable[Any]) -> list[Any]:
     """Some of one kind, by their names."""
     return sorted(places)
-
-
-_locked: dict[ObjectPath, dict[str, str]] = {}
-"""By folder that this process has locked, the tags of the objects in it, as far as it knows them."""
-
-
-@contextmanager
-def guarded(folder: ObjectPath) -> Iterator[None]:
-    """Write the objects of a folder only where they are those that are there now, or that this process wrote since."""
-    _locked[folder] = {path.name: path.stat().e_tag for path in folder.iterdir() if path._listed is not None}
-    try:
-        yield
-    finally:
-        del _locked[folder]
 
 
 def _stat(meta: Any) -> Stat:

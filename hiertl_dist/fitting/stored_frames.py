@@ -10,14 +10,14 @@ from __future__ import annotations
 import hashlib
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..errors import StoreError
+from ..errors import LockError, StoreError
 from ..files.json_files import digest_of
 from ..files.paths import opened
 from ..files.places import new_file
@@ -152,8 +152,9 @@ def staged(store: Place, sources: Sequence[Iterable[FrameRecords]]) -> Iterator[
     try:
         yield [StoredFrames(path, _written(path, records)) for path, records in zip(paths, sources, strict=True)]
     finally:
-        for path in paths:
-            path.unlink(missing_ok=True)
+        with suppress(LockError):  # who has taken over the lock deletes them
+            for path in paths:
+                path.unlink(missing_ok=True)
 
 
 def _written(path: Place, records: Iterable[FrameRecords]) -> FramesEntry:

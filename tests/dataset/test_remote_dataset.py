@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import pickle
+import re
 import threading
 import uuid
 from contextlib import suppress
@@ -15,15 +17,17 @@ import numpy as np
 import pytest
 from job_files import job_frames, write_extxyz, write_job
 from s3_server import BUCKET, DroppingProxy, Server
+from sleeping import Sleeper, forget
 from synthetic import random_frames, small_basis
 
 from hiertl_dist import cli, fit_hierarchy, read_frames
-from hiertl_dist.dataset import dataset_checks, folder, importing, part_reader, parts, streaming, unpacking
+from hiertl_dist.dataset import dataset_checks, importing, part_reader, parts, streaming, unpacking
 from hiertl_dist.dataset.dataset import Dataset
-from hiertl_dist.dataset.dataset_index import INDEX
+from hiertl_dist.dataset.dataset_index import INDEX, is_dataset
 from hiertl_dist.errors import LockError, MissingFileError, ObjectStoreError, StoreError
+from hiertl_dist.executors.base import TaskFailed
 from hiertl_dist.executors.serial import SerialExecutor
-from hiertl_dist.files import leases, object_client, object_path
+from hiertl_dist.files import fences, locks, object_client, object_path
 from hiertl_dist.files.locks import LOCK, locked
 from hiertl_dist.files.object_path import ObjectPath
 from hiertl_dist.files.store_use import use_stores
@@ -63,6 +67,10 @@ def small(monkeypatch):
 
 @pytest.fixture
 def place():
+    return new_place()
+
+
+def new_place():
     return ObjectPath.parse(f"memory://{uuid.uuid4().hex}/data")
 
 
@@ -266,25 +274,137 @@ def test_one_imports_at_a_time(made, place, tmp_path):
     assert files_of(place) == files_of(made.local.path)
 
 
-def test_who_was_stopped_for_longer_than_its_lease_writes_over_nothing(made, place, tmp_path, monkeypatch):
-    monkeypatch.setattr(leases, "LEASE", 0.2)
-    monkeypatch.setattr(leases, "BEAT", 30.0)
-    finish = importing.finish
+@pytest.fixture
+def asleep(monkeypatch):
+    return Sleeper(monkeypatch)
 
-    def late(*args):
-        monkeypatch.setattr(importing, "finish", finish)
-        threading.Event().wait(0.3)
-        with monkeypatch.context() as patch:  # another process, which takes the lock over meanwhile
-            patch.setattr(object_path, "_locked", {})
-            patch.setattr(folder, "_holding", {})
+
+MORE_FRAMES = random_frames({"C": 26, "CN": 6}, seed=7)
+
+
+@pytest.mark.parametrize(("packed", "appended", "step"), [(False, False, 41), (False, True, 71), (True, False, 71)])
+def test_who_sleeps_for_longer_than_its_lease_writes_over_nothing(made, tmp_path, asleep, packed, appended, step):
+    """Wherever in its import it falls asleep: what the other has made is there to the last byte, and it is named."""
+    write_extxyz(tmp_path / "b.extxyz", MORE_FRAMES)
+    write_extxyz(tmp_path / "c.extxyz", random_frames({"N": 2}, seed=8))
+    mine, n, told, tried = tmp_path / "b.extxyz", 0, 0, 0
+    if packed:
+        mine = tmp_path / "b.extxyz.gz"
+        mine.write_bytes(gzip.compress((tmp_path / "b.extxyz").read_bytes()))
+
+    def first(place):
+        if appended:
+            create(place, tmp_path / "c.extxyz")
+
+    other = new_place()
+    first(other)
+    create(other, made.file, append=appended)
+    expected = files_of(other)
+    while n < 1000:
+        n += 2 if n < 4 else step
+        place = new_place()
+        first(place)
+        with pytest.MonkeyPatch.context() as patch:
+            asked = asleep(patch, (fences.Fence, "require"), n, lambda at=place: create(at, made.file, append=appended))
+            try:
+                create(place, mine, append=appended)
+                assert len(asked) < n, "it was asked, and went on"
+                break
+            except (LockError, TaskFailed) as error:
+                said = f"the lock of {place} is no longer that of this run: .* taken it over: process {os.getpid()} on "
+                told += re.search(said, str(error)) is not None
+                tried += 1
+        theirs = {name: data for name, data in files_of(place).items() if not name.startswith(unpacking.SCRATCH)}
+        left = {name for name in theirs if name not in expected}
+        assert {name: theirs[name] for name in expected} == expected
+        assert all(re.match(r"(ledger/|(frames|atoms)/\w+/c/)", name) for name in left)
+        assert [store.check() for store in stores_at(place)] == [[]]
+        # what is left is of parts that no data set has: the next import writes over it
+        assert len(Dataset.create(place, mine, append=True, executor=SERIAL)) == len(Dataset(other)) + len(MORE_FRAMES)
+        assert [store.check() for store in stores_at(place)] == [[]]
+    assert told == tried > 2
+
+
+def test_a_write_that_was_on_its_way_is_refused(made, tmp_path, asleep):
+    """One that was found to be in order, and reaches the server after another has taken over and written there."""
+    write_extxyz(tmp_path / "b.extxyz", MORE_FRAMES)
+    other = new_place()
+    create(other, made.file)
+    expected, n, refused = files_of(other), 0, 0
+
+    def other_run(place):
+        with suppress(StoreError):  # the first had come to its end
             create(place, made.file)
-        return finish(*args)
 
-    monkeypatch.setattr(importing, "finish", late)
-    write_extxyz(tmp_path / "b.extxyz", random_frames({"C": 30}, seed=7))
-    with pytest.raises((LockError, StoreError), match=r"another process has written it|expected a part of this import"):
-        Dataset.create(place, tmp_path / "b.extxyz", executor=SERIAL)
-    assert [f.digest for f in Dataset(place)] == [f.digest for f in made.frames]
+    while n < 1000:
+        n += 31
+        place = new_place()
+        with pytest.MonkeyPatch.context() as patch:
+            asked = asleep(patch, (obstore, "put"), n, lambda at=place: other_run(at))
+            try:
+                create(place, tmp_path / "b.extxyz")
+                if len(asked) < n:
+                    break
+            except (LockError, StoreError, TaskFailed):
+                refused += 1
+        if is_dataset(place) and len(Dataset(place)) == len(made.frames):
+            assert {name: data for name, data in files_of(place).items() if name in expected} == expected
+    assert refused > 2
+
+
+def test_workers_write_for_who_has_the_lock(made, place, tmp_path, asleep):
+    """Those of other processes, too, which go on while the one that has the lock sleeps."""
+    create(place, made.file)
+    data = Dataset(place)
+    table, before = data.table(), files_of(place)
+    part = parts.Part(99, len(table), int(table.starts[-1]), 99, 99)
+    with locked(place):
+        lock = locks.held(place)
+        with pytest.MonkeyPatch.context() as worker:
+            forget(worker)
+            with locks.written_for(pickle.loads(pickle.dumps(lock))):
+                parts.write_part(place, part, table, {})
+                parts.write_part(place, part, table, {})
+            whole = files_of(place)
+            assert len(whole) > len(before)
+            asleep.sleep()
+            with locked(place):
+                for name in whole.keys() - before.keys():
+                    (place / name).write_bytes(b"another's")
+                theirs = files_of(place)
+                with pytest.raises(LockError, match="taken it over: process"), locks.written_for(lock):
+                    parts.write_part(place, part, table, {})
+                with pytest.raises(LockError, match="taken it over: process"), locks.written_for(lock):
+                    next(place.glob("ledger/*")).unlink()
+            assert files_of(place) == theirs
+
+
+def test_nothing_is_deleted_by_gc_that_has_lost_its_lock(made, place, asleep, monkeypatch):
+    """Nor what somebody has written again since it was looked at."""
+    create(place, made.file)
+    chunk = place / "atoms/positions/c/99/0"
+    chunk.write_bytes(b"of nobody")
+    (store,) = stores_at(place)
+    (found,) = store.leftovers(0.0)
+    with monkeypatch.context() as patch:
+        asleep(patch, (fences.Fence, "require"), 1, lambda: locked(place).__enter__())
+        with pytest.raises(LockError, match=r"c/99/0: it is left as it is, .* taken it over: process"):
+            store.remove([found])
+    assert chunk.exists()
+    (place / LOCK).delete()
+    looked = type(store).leftovers
+
+    def written_meanwhile(self, age):
+        own = looked(self, age)
+        chunk.write_bytes(b"of somebody")
+        return own
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(store), "leftovers", written_meanwhile)
+        assert store.remove([found]) == 0
+    assert chunk.read_bytes() == b"of somebody"
+    assert store.remove(store.leftovers(0.0)) == len(b"of somebody")
+    assert files_of(place) == files_of(made.local.path)
 
 
 # ---- a server
@@ -341,6 +461,18 @@ def test_what_was_complete_outlives_a_server_that_is_gone(server, environment, u
     assert {n for n in left if n.startswith("ledger")} == {f"ledger/0000000{k}.json" for k in range(2)}
     create(url, made.file)
     assert files_of(ObjectPath.parse(url)) == files_of(made.local.path)
+
+
+def test_who_sleeps_beside_another_on_a_server(environment, url, made, tmp_path, asleep):
+    write_extxyz(tmp_path / "b.extxyz", MORE_FRAMES)
+    with pytest.MonkeyPatch.context() as patch:
+        asleep(patch, (fences.Fence, "require"), 40, lambda: create(url, made.file))
+        with pytest.raises(
+            (LockError, TaskFailed), match=f"lock of {url} is no longer that of this run: .* it over"
+        ):
+            create(url, tmp_path / "b.extxyz")
+    theirs = files_of(ObjectPath.parse(url))
+    assert {name: theirs[name] for name in files_of(made.local.path)} == files_of(made.local.path)
 
 
 def test_commands(tmp_path, environment, url, capsys):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from contextlib import suppress
@@ -11,6 +12,7 @@ import numpy as np
 import pytest
 from job_files import job_frames, write_job
 from s3_server import BUCKET, DroppingProxy, Server
+from sleeping import Sleeper
 from synthetic import random_frames, small_basis
 
 from hiertl_dist import cli
@@ -19,11 +21,11 @@ from hiertl_dist.design_matrix.assembly import assemble
 from hiertl_dist.design_matrix.store import DesignStore
 from hiertl_dist.design_matrix.store_claims import CLAIMS, claim_path, move_store_aside
 from hiertl_dist.design_matrix.store_layout import TileSpec
-from hiertl_dist.errors import HiertlWarning, InputError, ObjectStoreError
+from hiertl_dist.errors import HiertlWarning, InputError, LockError, ObjectStoreError
 from hiertl_dist.executors.base import TaskFailed
 from hiertl_dist.executors.serial import SerialExecutor
 from hiertl_dist.executors.shared_folders import leave_token, unseen
-from hiertl_dist.files import leases, object_client, object_path
+from hiertl_dist.files import fences, leases, object_client, object_path
 from hiertl_dist.files.claims import take_claim
 from hiertl_dist.files.object_path import ObjectPath
 from hiertl_dist.fitting.hierarchy import fit_hierarchy
@@ -162,6 +164,33 @@ def test_a_tile_of_a_process_that_died_is_taken_over(place, monkeypatch):
     store.ledger_path("blocks/CN", key).unlink()
     take_claim(claim_path(place, "blocks/CN", key))  # and never again
     assert assemble(FRAMES, BASIS, place, executor=SERIAL).computed == 1
+
+
+def test_who_sleeps_for_longer_than_its_lease_writes_over_nothing(local, place, monkeypatch):
+    """While it makes the store, gives tiles their chunks, or takes an entry of the ledger back."""
+    sleeper, told, tried = Sleeper(monkeypatch), 0, 0
+    other = random_frames({"N": 2}, atoms=8, seed=3)
+    for n in range(1, 40, 6):
+        place = ObjectPath.parse(f"memory://{uuid.uuid4().hex}/store")
+        with pytest.MonkeyPatch.context() as patch:
+            meanwhile = partial(assemble, FRAMES, BASIS, place, executor=SERIAL)
+            asked = sleeper(patch, (fences.Fence, "require"), n, meanwhile)
+            try:
+                assemble(other, BASIS, place, executor=SERIAL)
+            except LockError as error:
+                said = f"the lock of {place} is no longer that of this run: .* has taken it over: process "
+                told += re.search(said, str(error)) is not None
+                tried += 1
+        if len(asked) < n:
+            break
+        store = DesignStore.open(place)
+        for array in local.layout()["arrays"]:
+            for key in local.keys(array):
+                assert store.read(array, key).shape == local.read(array, key).shape
+        assert assemble(FRAMES, BASIS, place, executor=SERIAL).computed == 0, "nothing of the other's is lost"
+        assert stores_at(place)[0].check() == []
+        assemble(other, BASIS, place, executor=SERIAL)
+    assert told == tried > 2
 
 
 def test_a_store_is_not_renamed(place):

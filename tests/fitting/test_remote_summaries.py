@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import threading
 import time
 import uuid
@@ -12,6 +13,7 @@ from functools import partial
 import pytest
 from job_files import job_frames, write_job
 from s3_server import BUCKET, DroppingProxy, Server
+from sleeping import Sleeper
 from synthetic import labelled, random_frames, random_parameters, small_basis
 
 from hiertl_dist import cli
@@ -20,7 +22,7 @@ from hiertl_dist.design_matrix.planning import make_plan
 from hiertl_dist.errors import LockError, ObjectStoreError, StoreError
 from hiertl_dist.executors.base import TaskFailed
 from hiertl_dist.executors.serial import SerialExecutor
-from hiertl_dist.files import leases, locks, object_client, object_path
+from hiertl_dist.files import fences, leases, locks, object_client, object_path
 from hiertl_dist.files.locks import LOCK, locked
 from hiertl_dist.files.object_path import ObjectPath
 from hiertl_dist.files.store_use import use_stores
@@ -190,7 +192,7 @@ def test_who_was_stopped_for_longer_than_its_lease_deletes_nothing(local, place,
         monkeypatch.setattr(SummaryStore, "_write_index", whole)
         time.sleep(0.3)
         with monkeypatch.context() as patch:  # another process, which takes the lock over meanwhile
-            patch.setattr(object_path, "_locked", {})
+            patch.setattr(fences, "_fences", {})
             patch.setattr(locks, "_leases", {})
             with locked(place):
                 for name, data in files_of(local).items():
@@ -201,9 +203,38 @@ def test_who_was_stopped_for_longer_than_its_lease_deletes_nothing(local, place,
 
     summarised(place, MORE, blocks=["C"])
     monkeypatch.setattr(SummaryStore, "_write_index", late)
-    with pytest.raises((LockError, TaskFailed), match="another process has written it"):
+    with pytest.raises((LockError, TaskFailed), match="another process has taken it over"):
         summarised(place, [*FRAMES, *MORE], blocks=["C"])
     assert ids <= {name.partition(".")[0] for name in files_of(place)}
+
+
+def test_who_sleeps_for_longer_than_its_lease_brings_nothing_to_life_that_was_deleted(place, monkeypatch):
+    """Another takes what is not live yet for what a dead one has left, and may leave the index as it was."""
+    summarised(place, MORE, blocks=["C"])
+    sleeper, told, tried = Sleeper(monkeypatch), 0, 0
+    for n in range(1, 30, 6):
+        place = ObjectPath.parse(f"memory://{uuid.uuid4().hex}/summaries")
+        summarised(place, MORE, blocks=["C"])
+        settings = SummaryStore.open(place).settings
+        (place / "index.json.copy").unlink()
+
+        def clean(place=place, settings=settings):
+            (place / "index.json.copy").unlink()
+            SummaryStore.create(place, settings)
+
+        with pytest.MonkeyPatch.context() as patch:
+            asked = sleeper(patch, (fences.Fence, "require"), n, clean)
+            try:
+                summarised(place, [*FRAMES, *MORE], blocks=["C"])
+            except (LockError, TaskFailed) as error:
+                said = f"the lock of {place} is no longer that of this run: .* has taken it over: process "
+                told += re.search(said, str(error)) is not None
+                tried += 1
+        if len(asked) < n:
+            break
+        SummaryStore.open(place).verify()
+        summarised(place, [*FRAMES, *MORE], blocks=["C"])
+    assert told == tried > 1
 
 
 # ---- checkpoints
