@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from ..errors import StoreError
+from ..errors import ObjectStoreError, StoreError
 from ..files.claims import remove_partials
 from ..files.locks import Held, held, locked
 from ..files.object_path import in_order
@@ -188,11 +188,12 @@ def finish(
     with write_errors(folder):
         _fit_arrays(folder, index)
     write_index(folder, index)
-    remove_leftovers(folder, before)  # of workers that died and whose parts others have written since
-    number = index.parts[-1].number + 1
-    while (left := ledger_path(folder, number)).exists():  # of a longer import that was not finished
-        left.unlink()
-        number += 1
+    with suppress(ObjectStoreError):  # the data set is complete, and what is left is in nobody's way
+        remove_leftovers(folder, before)  # of workers that died and whose parts others have written since
+        number = index.parts[-1].number + 1
+        while (left := ledger_path(folder, number)).exists():  # of a longer import that was not finished
+            left.unlink()
+            number += 1
     return index
 
 

@@ -14,17 +14,40 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from ..errors import LockError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from .object_path import ObjectPath
+    from collections.abc import Callable, Hashable
 
 TURNS: Final = 4
 """How often an object is looked at again that others of this run write at the same time."""
+
+
+class Fenced(Protocol):
+    """What a fence needs of an object's path, :class:`~hiertl_dist.files.object_path.ObjectPath`."""
+
+    @property
+    def name(self) -> str:
+        """The last part of its name."""
+
+    @property
+    def parent(self) -> Hashable:
+        """The folder that it is in."""
+
+    @property
+    def parents(self) -> tuple[Hashable, ...]:
+        """The folders that it is in, from the inmost."""
+
+    def write_if(self, data: Any, tag: str | None, before: Callable[[], None] | None = None) -> str | None:
+        """Write it if it has a tag still."""
+
+    def tag(self) -> str | None:
+        """The tag that it has."""
+
+    def delete(self) -> None:
+        """Delete it."""
 
 
 @dataclass(eq=False)
@@ -33,7 +56,7 @@ class Fence:
 
     Attributes
     ----------
-    folder : ObjectPath
+    folder : hashable
         The folder.
     is_held : callable
         Whether its lock is still that of this process, or of the one that it works for.
@@ -44,7 +67,7 @@ class Fence:
         written only if they have these still. Default: nothing is known of them.
     """
 
-    folder: ObjectPath
+    folder: Hashable
     is_held: Callable[[], bool]
     holder: Callable[[], str]
     tags: dict[str, str] | None = None
@@ -55,12 +78,12 @@ class Fence:
         """Whether this process put it up, and not one that this was forked from."""
         return self._process == os.getpid()
 
-    def require(self, path: ObjectPath) -> None:
+    def require(self, path: Fenced) -> None:
         """Raise LockError where another process has the lock by now, ObjectStoreError where it can't be asked."""
         if not self.is_held():
             raise self._lost(path)
 
-    def write(self, path: ObjectPath, data: Any) -> None:
+    def write(self, path: Fenced, data: Any) -> None:
         """Write an object that nobody has written since it was seen. Raises LockError, ObjectStoreError."""
         known = self.tags if path.parent == self.folder else None
         tag = None if known is None else known.get(path.name)
@@ -75,14 +98,14 @@ class Fence:
             tag = path.tag()  # before it is asked again who has the lock
         raise self._lost(path)
 
-    def delete(self, path: ObjectPath) -> None:
+    def delete(self, path: Fenced) -> None:
         """Delete an object. Raises LockError, ObjectStoreError."""
         self.require(path)
         path.delete()
         if self.tags is not None and path.parent == self.folder:
             self.tags.pop(path.name, None)
 
-    def _lost(self, path: ObjectPath) -> LockError:
+    def _lost(self, path: Fenced) -> LockError:
         return LockError(
             f"{path}: it is left as it is, for the lock of {self.folder} is no longer that of this run: its lease "
             "ended while this process was stopped or cut off, and another process has taken it over: "
@@ -91,7 +114,7 @@ class Fence:
         )
 
 
-_fences: dict[ObjectPath, list[Fence]] = {}
+_fences: dict[Hashable, list[Fence]] = {}
 """Those of this process by their folder, the latest last."""
 
 
@@ -109,7 +132,7 @@ def take_down(fence: Fence) -> None:
         _fences.pop(fence.folder, None)
 
 
-def fence_of(path: ObjectPath) -> Fence | None:
+def fence_of(path: Fenced) -> Fence | None:
     """The fence that a place is behind: of the folder itself, or of the nearest above it."""
     if not _fences:
         return None

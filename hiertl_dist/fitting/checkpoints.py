@@ -25,6 +25,7 @@ from ..files.chunks import crc32c
 from ..files.json_files import digest_of, read_object, write_json
 from ..files.paths import named_place, opened, replacing
 from ..files.places import remove_tree
+from ..files.write_errors import RESUMES
 from ..frames.rows import Group
 from .leaves import Reduced
 from .summary_batches import require_all_rows
@@ -62,21 +63,39 @@ class Checkpoints:
 
     def discard(self) -> None:
         """Delete what the passes that have used it left there; what other passes left is told of."""
-        self.discard_since(0)
-        others = sorted(p.parent.name for p in self.folder.glob(f"*/{HEAD}"))
-        if others:
-            _log.warning(
-                "%s: checkpoints of %d other passes are there (%s …), cut before they were complete and with other "
-                "frames or settings; delete them if nobody goes on with those",
-                self.folder, len(others), others[0],
-            )  # fmt: skip
+        with _told(self.folder):
+            self._discard_since(0)
+            others = sorted(p.parent.name for p in self.folder.glob(f"*/{HEAD}"))
+            if others:
+                _log.warning(
+                    "%s: checkpoints of %d other passes are there (%s …), cut before they were complete and with other "
+                    "frames or settings; delete them if nobody goes on with those",
+                    self.folder, len(others), others[0],
+                )  # fmt: skip
 
     def discard_since(self, first: int) -> None:
-        """Delete what the passes have left there, but for so many at first, and say nothing."""
+        """Delete what the passes have left there, but for so many at first."""
+        with _told(self.folder):
+            self._discard_since(first)
+
+    def _discard_since(self, first: int) -> None:
         for one in self.passes[first:]:
             remove_tree(one)
         with suppress(OSError):  # something else is there, or nothing
             self.folder.rmdir()
+
+
+@contextmanager
+def _told(folder: Place) -> Iterator[None]:
+    """Tell of a server that can't be reached any more, and go on: what the checkpoints were for is complete."""
+    try:
+        yield
+    except ObjectStoreError as error:
+        reason = str(error).removesuffix(f". {RESUMES}")
+        _log.warning(
+            "what checkpoints in %s were for is complete and written, but not all of them could be deleted: %s. They "
+            "are of no use any more: delete them with the tools of the server", folder, reason,
+        )  # fmt: skip
 
 
 def checkpoints_in(given: Checkpoints | str | Place | None) -> Checkpoints | None:

@@ -22,6 +22,7 @@ from synthetic import random_frames, small_basis
 
 from hiertl_dist import cli, fit_hierarchy, read_frames
 from hiertl_dist.dataset import dataset_checks, importing, part_reader, parts, streaming, unpacking
+from hiertl_dist.dataset import folder as data_folder
 from hiertl_dist.dataset.dataset import Dataset
 from hiertl_dist.dataset.dataset_index import INDEX, is_dataset
 from hiertl_dist.errors import LockError, MissingFileError, ObjectStoreError, StoreError
@@ -407,6 +408,24 @@ def test_nothing_is_deleted_by_gc_that_has_lost_its_lock(made, place, asleep, mo
     assert files_of(place) == files_of(made.local.path)
 
 
+def test_an_import_is_done_once_its_index_is_written(made, place, monkeypatch):
+    """That a server is gone before what others have left there is deleted takes nothing from it."""
+    whole, index_of = importing.finish, data_folder.write_index
+
+    def refuse(*_, **options):
+        raise obstore.exceptions.GenericError("error sending request")
+
+    def finished(*args):
+        with monkeypatch.context() as patch:
+            written = lambda *own: (index_of(*own), patch.setattr(obstore, "list_with_delimiter", refuse))  # noqa: E731
+            patch.setattr(data_folder, "write_index", written)
+            return whole(*args)
+
+    monkeypatch.setattr(importing, "finish", finished)
+    assert len(create(place, made.file)) == len(made.frames)
+    assert files_of(place) == files_of(made.local.path)
+
+
 # ---- a server
 
 
@@ -467,9 +486,7 @@ def test_who_sleeps_beside_another_on_a_server(environment, url, made, tmp_path,
     write_extxyz(tmp_path / "b.extxyz", MORE_FRAMES)
     with pytest.MonkeyPatch.context() as patch:
         asleep(patch, (fences.Fence, "require"), 40, lambda: create(url, made.file))
-        with pytest.raises(
-            (LockError, TaskFailed), match=f"lock of {url} is no longer that of this run: .* it over"
-        ):
+        with pytest.raises((LockError, TaskFailed), match=f"lock of {url} is no longer that of this run: .* it over"):
             create(url, tmp_path / "b.extxyz")
     theirs = files_of(ObjectPath.parse(url))
     assert {name: theirs[name] for name in files_of(made.local.path)} == files_of(made.local.path)

@@ -321,6 +321,31 @@ def test_a_server_that_is_gone_ends_the_pass(place, short_ranges, monkeypatch):
     assert reduced(place) == reduced()
 
 
+@pytest.mark.parametrize("gone", ["list", "delete", "list_with_delimiter"])
+def test_a_server_that_is_gone_when_all_is_done_is_told_of(place, short_ranges, monkeypatch, caplog, gone):
+    """Nothing is lost but that checkpoints stay, which nobody needs any more."""
+    expected, discard = reduced(), Checkpoints.discard
+
+    def refuse(*_, **options):
+        raise obstore.exceptions.GenericError("error sending request")
+
+    def late(kept):
+        with monkeypatch.context() as patch:
+            patch.setattr(obstore, gone, refuse)
+            discard(kept)
+
+    monkeypatch.setattr(Checkpoints, "discard", late)
+    assert reduced(place) == expected
+    assert (
+        f"checkpoints in {place} were for is complete and written, but not all of them could be deleted" in caplog.text
+    )
+    monkeypatch.setattr(Checkpoints, "discard", discard)
+    caplog.clear()
+    assert reduced(place) == expected, "what was left is gone on from"
+    assert not place.exists()
+    assert "could be deleted" not in caplog.text
+
+
 # ---- a server
 
 
