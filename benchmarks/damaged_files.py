@@ -107,16 +107,16 @@ def _write_images(path: Path) -> None:
 
 
 def _by_ase(name: str) -> Kind:
-    return Kind(name, lambda folder: _write_images(folder / name), lambda folder: _all_frames(folder / name), name)
+    return Kind(name, lambda folder: _write_images(folder / name), lambda folder: all_frames(folder / name), name)
 
 
 def _text_of_ase(name: str, text: str) -> Kind:
     return Kind(
-        name, lambda folder: (folder / name).write_text(text), lambda folder: _all_frames(folder / name), name, mutate
+        name, lambda folder: (folder / name).write_text(text), lambda folder: all_frames(folder / name), name, mutate
     )
 
 
-def _all_frames(path: Path) -> list[Any]:
+def all_frames(path: Path) -> list[Any]:
     # what ASE warns of is this package's warning; one of numpy inside ASE is not of this package's making
     from hiertl_dist import read_frames
 

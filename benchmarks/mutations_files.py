@@ -1,12 +1,13 @@
 """Damaged files that others wrote, or this package earlier: each is read, or refused by an error of the package.
 
-``python benchmarks/mutations_files.py [number] [seed] [kind ...]`` does for packed frames, for what ASE reads and for
+``python benchmarks/mutations_files.py [number] [seed] [kind ...]`` does for packed frames, for what ASE reads, for
 what this package writes (solutions, covariances, libraries, data sets, design stores, summaries, checkpoints, results
-and tables that ``report`` reads) what ``mutations_models.py`` does for text, with the same kinds of damage and three
-for binary files. The readers run in a process of their own, which may take ``GIGABYTES`` more memory than it had: one
-that dies or says nothing for ``SECONDS`` is a fault as a foreign exception is, and another process goes on with the
-next input. A warning of numpy counts as one, too; and so does what is read in silence of damaged files that carry
-checksums, where it is something else than was there.
+and tables that ``report`` reads), for weights and templates, and for what searches, calibrations and cycles keep, what
+``mutations_models.py`` does for text, with the same kinds of damage and three for binary files. The readers run in a
+process of their own, which may take ``GIGABYTES`` more memory than it had: one that dies or says nothing for
+``SECONDS`` is a fault as a foreign exception is, and another process goes on with the next input; one that does not
+read the undamaged files ends the run. A warning of numpy counts as one, too; and so does what is read in silence of
+damaged files that carry checksums, where it is something else than was there.
 """
 
 from __future__ import annotations
@@ -25,12 +26,13 @@ from typing import Final
 
 from damaged_files import KINDS as FILES
 from damaged_files import Kind
+from damaged_inputs import INPUTS
 from damaged_results import RESULTS
 from mutations_models import Found
 
 from hiertl_dist.errors import HiertlError, HiertlWarning
 
-KINDS: Final = (*FILES, *RESULTS)
+KINDS: Final = (*FILES, *RESULTS, *INPUTS)
 SECONDS: Final = 30.0
 GIGABYTES: Final = 2.0
 
@@ -90,6 +92,7 @@ def run(kind: Kind, number: int, seed: int, folder: Path, seconds: float = SECON
     """Damage files of a kind so many times, and have each read in a process that may die or hang."""
     found = Found()
     kind.write(folder)
+    kind.read(folder)  # else each process would die of the same
     kept = {path: path.read_bytes() for path in files_of(kind, folder)}
     first = 0
     while first < number:

@@ -13,6 +13,7 @@ from ..io.extxyz_write import structure_lines
 from ..io.trajectories import read_frames
 from ..text.display import listed
 from ..text.heard_warnings import hearing_warnings
+from ..text.words import shown
 from .labelling import with_labels_of
 
 if TYPE_CHECKING:
@@ -144,10 +145,8 @@ def _write_espresso(frame: Frame, label: CycleLabel, folder: Path) -> list[str]:
 
 
 def _write_cp2k(frame: Frame, label: CycleLabel, folder: Path) -> list[str]:
-    from ase.calculators.cp2k import parse_input
-
     assert label.template is not None
-    root = parse_input(require_file(label.template, "cycle.label.template").read_text(encoding="utf-8"))
+    root = _cp2k_template(label.template)
     if frame.cell is None:
         raise InputError(f"{frame.origin}: expected a frame with a cell for cp2k, found a molecule without one")
     subsystem = "FORCE_EVAL/SUBSYS"
@@ -163,6 +162,32 @@ def _write_cp2k(frame: Frame, label: CycleLabel, folder: Path) -> list[str]:
     with (folder / "cp2k.inp").open("w", encoding="utf-8") as stream:
         stream.write("\n".join(root.write()) + "\n")
     return ["whether these inputs have forces and stresses printed is for the template to say (FORCE_EVAL/PRINT)"]
+
+
+def _cp2k_template(path: Path) -> Any:
+    """A template as ASE has it. Raises InputError where it is no text, or its sections do not end as they begin."""
+    from ase.calculators.cp2k import parse_input
+
+    try:
+        text = require_file(path, "cycle.label.template").read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected a text in UTF-8: {error}") from None
+    opened: list[tuple[int, str]] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        words = line.split("!", 1)[0].split()
+        if not words or not words[0].startswith("&"):
+            continue
+        if not words[0].upper().startswith("&END"):
+            opened.append((number, words[0][1:].upper()))
+            continue
+        named = words[1].upper() if len(words) > 1 else ""
+        if not opened or named not in ("", opened[-1][1]):
+            inside = f"of &{opened[-1][1]}, which line {opened[-1][0]} begins" if opened else "of a section"
+            raise InputError(f"{path}, line {number}: expected the end {inside}, found {shown(line.strip())}")
+        opened.pop()
+    if opened:
+        raise InputError(f"{path}: the section &{opened[-1][1]}, which line {opened[-1][0]} begins, does not end")
+    return parse_input(text)
 
 
 _WRITERS: Final[dict[str, Callable[[Frame, CycleLabel, Path], list[str]]]] = {

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import time
-import zipfile
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -24,6 +21,7 @@ from ..probes.dynamics import exploded, langevin, started, too_close
 from ..text.words import count_text
 from ..units import KCAL_PER_A3_IN_GPA
 from .records import read_record
+from .run_checkpoint import Progress, RunCheckpoint, read_checkpoint, write_checkpoint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,20 +48,6 @@ SOFTEST: Final = 1.0
 
 MOST_SCALED: Final = 0.005
 """By how much lengths change at most at a time."""
-
-
-@dataclass
-class _Progress:
-    """What a run has come to: frames by their step, and sums over steps."""
-
-    step: int = 0
-    kept: list[tuple[int, Any, Any]] = field(default_factory=list)
-    """Step, positions and cell of each frame that was kept."""
-    heat: float = 0.0
-    """Sum of temperatures, K."""
-    pressure: float = 0.0
-    """Sum of pressures, GPa, where the cell breathes."""
-    seconds: float = 0.0
 
 
 def run_files(folder: Path, number: int) -> tuple[Path, Path]:
@@ -153,9 +137,9 @@ class _Way:
         self.calculator = Calculator(model, extrapolation="record")
         self.rng = generator(settings.seed, "dynamics", run.cycle, run.number)
 
-    def go(self) -> tuple[_Progress, str]:
+    def go(self) -> tuple[Progress, str]:
         """What the run came to, and why it was cut; empty where it was not."""
-        run, settings, progress = self.run, self.settings, _Progress()
+        run, settings, progress = self.run, self.settings, Progress()
         if why := too_close(run.start, self.limits):
             return progress, f"not begun: {why}"
         if run.fresh:
@@ -180,7 +164,7 @@ class _Way:
         progress.seconds += time.perf_counter() - begun
         return progress, ""
 
-    def _step(self, atoms: Any, dynamics: Any, softness: float, progress: _Progress) -> str:
+    def _step(self, atoms: Any, dynamics: Any, softness: float, progress: Progress) -> str:
         """Make a step and keep its frame if it is time; why the run is cut, if it is."""
         settings = self.settings
         try:
@@ -232,31 +216,21 @@ class _Way:
         atoms.set_cell(scale * np.array(atoms.cell), scale_atoms=True)
         return pressure
 
-    def _keep(self, atoms: Any, progress: _Progress, seconds: float) -> None:
+    def _keep(self, atoms: Any, progress: Progress, seconds: float) -> None:
         """Leave a checkpoint: all that the rest of the run depends on."""
-        kept = progress.kept
-        with replacing(self.place) as stream:
-            np.savez(
-                stream, digest=np.array(self.digest), rng=np.array(json.dumps(self.rng.bit_generator.state)),
-                positions=atoms.get_positions(), momenta=atoms.get_momenta(), cell=np.array(atoms.cell),
-                steps=np.array([k[0] for k in kept], np.int64),
-                frames=np.array([k[1] for k in kept]).reshape(len(kept), len(atoms), 3),
-                cells=np.array([np.zeros((3, 3)) if k[2] is None else k[2] for k in kept]).reshape(len(kept), 3, 3),
-                sums=np.array([progress.step, progress.heat, progress.pressure, progress.seconds + seconds]),
-            )  # fmt: skip
+        now = replace(progress, seconds=progress.seconds + seconds)
+        write_checkpoint(self.place, RunCheckpoint(
+            self.digest, dict(self.rng.bit_generator.state), atoms.get_positions(), atoms.get_momenta(),
+            np.array(atoms.cell), now,
+        ))  # fmt: skip
 
-    def _resumed(self, atoms: Any) -> _Progress | None:
+    def _resumed(self, atoms: Any) -> Progress | None:
         """Take up a checkpoint of this run; none where there is none that is whole."""
-        with suppress(OSError, ValueError, KeyError, zipfile.BadZipFile, EOFError):
-            with np.load(self.place, allow_pickle=False) as data:
-                kept = {key: data[key] for key in data.files}
-            if str(kept["digest"]) != self.digest:
-                return None
-            self.rng.bit_generator.state = json.loads(str(kept["rng"]))
-            atoms.set_cell(kept["cell"])
-            atoms.set_positions(kept["positions"])
-            atoms.set_momenta(kept["momenta"])
-            step, heat, pressure, seconds = kept["sums"].tolist()
-            frames = list(zip(kept["steps"].tolist(), kept["frames"], kept["cells"], strict=True))
-            return _Progress(int(step), frames, heat, pressure, seconds)
-        return None
+        at = read_checkpoint(self.place, self.digest, len(atoms))
+        if at is None:
+            return None
+        self.rng.bit_generator.state = at.rng
+        atoms.set_cell(at.cell)
+        atoms.set_positions(at.positions)
+        atoms.set_momenta(at.momenta)
+        return at.progress

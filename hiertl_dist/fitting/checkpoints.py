@@ -270,7 +270,8 @@ def opened_pass(kept: Checkpoints, plan: str, leaves: int, choose: Callable[[], 
         return PassFolder(folder, plan, leaves, size)
     found = read_object(head)
     size = found.get("range", 0)
-    if found != _signed(content | {"range": size}) or not isinstance(size, int) or size < 1 or size & (size - 1):
+    whole = type(size) is int and size >= 1 and not size & (size - 1)
+    if not whole or found != _signed(content | {"range": size}):
         raise StoreError(
             f"{head}: expected the checkpoints of this pass, found damaged ones or those of another; delete the folder "
             f"{folder} to begin anew, or name another one as checkpoint"

@@ -101,9 +101,12 @@ def _together(weights: NDArray[np.float64]) -> float:
 
 
 def _numbers(path: Path) -> NDArray[np.float64]:
-    text = path.read_text().split("\n")
-    lines = text[:-1] if text and not text[-1].strip() else text
+    text = _text_of(path)
+    lines = text.split("\n")
+    lines = lines[:-1] if not lines[-1].strip() else lines
     try:
+        if "_" in text or not text.isascii():
+            raise ValueError
         found = np.array(lines, np.float64)
     except ValueError:
         found = np.array([_number(line, f"{path}, line {i}") for i, line in enumerate(lines, 1)])
@@ -112,9 +115,21 @@ def _numbers(path: Path) -> NDArray[np.float64]:
     return found
 
 
+def _text_of(path: Path) -> str:
+    content = path.read_bytes()
+    try:
+        return content.decode("utf-8-sig").replace("\r\n", "\n")
+    except UnicodeDecodeError as error:
+        line = content[: error.start].count(b"\n") + 1
+        raise InputError(
+            f"{path}, line {line}: expected text in UTF-8, found {shown(content[error.start :][:20])}"
+        ) from None
+
+
 def _number(text: str, where: str) -> float:
     try:
-        value = float(text)
+        # Python would take 1_000 and digits of other scripts, too
+        value = float("" if "_" in text or not text.isascii() else text)
     except ValueError:
         raise InputError(f"{where}: expected one number, found {shown(text.strip())}") from None
     if not 0.0 <= value < MOST:
@@ -154,9 +169,9 @@ def read_frame_weights(path: str | Path, frames: FrameSequence) -> ListedWeights
         There is no such file.
     """
     place = require_file(path, "weights.frames")
-    with place.open(newline="") as stream:
-        lines = [(i, line) for i, line in enumerate(stream, 1) if line.strip() and not line.lstrip().startswith("#")]
-    rows = [(i, [cell.strip() for cell in next(csv.reader([line]))]) for i, line in lines]
+    numbered = enumerate(_text_of(place).split("\n"), 1)
+    lines = [(i, line) for i, line in numbered if line.strip() and not line.lstrip().startswith("#")]
+    rows = [(i, _cells(line, f"{path}, line {i}")) for i, line in lines]
     if not rows:
         raise InputError(f"{path}: expected a line 'frame,force,energy' and one for each frame, found nothing")
     number, head = rows[0]
@@ -187,7 +202,15 @@ def read_frame_weights(path: str | Path, frames: FrameSequence) -> ListedWeights
     return ListedWeights.of_frames(frames, values, str(path))
 
 
+def _cells(line: str, where: str) -> list[str]:
+    try:
+        return [cell.strip() for cell in next(csv.reader([line]))]
+    except csv.Error as error:
+        raise InputError(f"{where}: expected values with commas between them, found {shown(line)}: {error}") from None
+
+
 def _frame_number(text: str, count: int, where: str) -> int:
-    if not text.isdigit() or not 1 <= int(text) <= count:
+    # more digits than that are no number of a frame, and none that Python reads
+    if not (text.isascii() and text.isdigit() and len(text) < 20) or not 1 <= int(text) <= count:
         raise InputError(f"{where}: expected the number of a frame, 1 to {count}, found {shown(text)}")
     return int(text)

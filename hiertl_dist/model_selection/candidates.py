@@ -22,7 +22,6 @@ from ..design_matrix.resources import calls_at_once, process_bytes
 from ..errors import HiertlError
 from ..evaluation.costs import model_cost, scan_some
 from ..evaluation.kernels.scratch import return_memory
-from ..files.json_files import jsonable, write_json
 from ..fitting.reduction import EVIDENCE_SQUARES
 from ..fitting.view_choice import view
 from ..fitting.view_solutions import as_regulariser
@@ -34,6 +33,7 @@ from ..text.words import count_text
 from .choice import Candidate, failed, scored
 from .cross_validation import CrossValidation, Pools, cross_validate
 from .held_out_errors import HeldOut
+from .kept_results import as_kept, keep_result, kept_results
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -208,7 +208,7 @@ def cross_validated(
     keys = [item.digest(setup, source) for item in items]
     kept: dict[str, Any] = {}
     if folder is not None:
-        kept = runner.once(partial(_read_results, folder, keys), what=f"look at {folder}")
+        kept = runner.once(partial(kept_results, folder, keys), what=f"look at {folder}")
     todo = [(key, item) for key, item in zip(keys, items, strict=True) if key not in kept]
     ready = f", {len(items) - len(todo)} of which are there already" if len(todo) < len(items) else ""
     folds, cut = count_text(setup.folds.count, "fold"), count_text(len(items), "part")
@@ -238,19 +238,6 @@ def _item_bytes(item: Item, folds: int) -> int:
     square = 8 * (item.columns.count + 1) ** 2
     solve = EVIDENCE_SQUARES if any(choice.weights == EVIDENCE for choice in item.weightings) else 10
     return process_bytes() + int(square * (2 * folds * len(item.weightings) + solve))
-
-
-def _read_results(folder: Path, keys: Sequence[str]) -> dict[str, Any]:
-    """What is in the files of earlier searches; one that cannot be read is as good as none."""
-    results = {}
-    for key in keys:
-        try:
-            content = json.loads((folder / f"{key}.json").read_text(encoding="utf-8"))
-        except (FileNotFoundError, ValueError):
-            continue
-        if isinstance(content, dict) and content.get("key") == key:
-            results[key] = content
-    return results
 
 
 def _run_item(pair: tuple[str, Item], *, setup: Setup, source: Source, folder: Path | None) -> Any:
@@ -283,10 +270,8 @@ def _run_item(pair: tuple[str, Item], *, setup: Setup, source: Source, folder: P
         models.append({"squares": table["squares"], "nonzeros": one.nonzeros, "conditions": one.conditions})
     result = {"key": key, **(cells or {}), "models": models}
     if folder is not None:
-        folder.mkdir(parents=True, exist_ok=True)
-        write_json(folder / f"{key}.json", result)
-    # as a file gives it back, so that an interruption changes nothing
-    return json.loads(json.dumps(jsonable(result)))
+        keep_result(folder, key, result)
+    return as_kept(result)
 
 
 def _validated(views: Sequence[View], regularisers: Sequence[Mapping[str, Any]], pools: Pools) -> list[CrossValidation]:

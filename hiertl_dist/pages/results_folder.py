@@ -18,7 +18,7 @@ from ..jobs.error_tables import Errors
 from ..jobs.outputs import MODEL, REPORT, RUN, SEARCH
 from ..model.file_names import ENDINGS
 from ..model.solution import Solution
-from ..text.words import count_text
+from ..text.words import count_text, shown
 from .csv_findings import csv_parts
 from .findings import Findings, as_written, errors_of
 
@@ -200,9 +200,17 @@ def number(value: Any) -> Any:
     return NAN if value is None else value
 
 
+def _pair(values: Any) -> tuple[Any, Any]:
+    """Two numbers. Raises ValueError for others."""
+    first, second = values
+    if not all(isinstance(value, int | float | None) and not isinstance(value, bool) for value in (first, second)):
+        raise ValueError(f"expected two numbers, found {shown(values)}")
+    return first, second
+
+
 def _coverage(rows: Iterable[Mapping[str, Any]]) -> tuple[Coverage, ...]:
     return tuple(
-        Coverage(c["block"], c["pair"], tuple(c["fitted"]), tuple(c["used"]), c["frames"], c["beyond"],
+        Coverage(c["block"], c["pair"], _pair(c["fitted"]), _pair(c["used"]), c["frames"], c["beyond"],
                  number(c["force"]))
         for c in rows
     )  # fmt: skip
@@ -210,7 +218,7 @@ def _coverage(rows: Iterable[Mapping[str, Any]]) -> tuple[Coverage, ...]:
 
 def _types(rows: Iterable[Mapping[str, Any]]) -> tuple[TypeCoverage, ...]:
     return tuple(
-        TypeCoverage(t["name"], t["block"], None if t["fitted"] is None else tuple(t["fitted"]), tuple(t["met"]),
+        TypeCoverage(t["name"], t["block"], None if t["fitted"] is None else _pair(t["fitted"]), _pair(t["met"]),
                      t["without_data"])
         for t in rows
     )  # fmt: skip
@@ -259,5 +267,5 @@ def _planned(run: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for name, plan in run.get("plans", {}).items():
         for key, what in PLANNED.items():
             if own := plan.get(key):
-                shown = "; ".join(map(str, own[:20])) + (f"; … and {len(own) - 20} more" if len(own) > 20 else "")
-                yield f"plan of {name}", f"{what.format(count_text(len(own), THINGS.get(key, 'frame')))}: {shown}"
+                some = "; ".join(map(str, own[:20])) + (f"; … and {len(own) - 20} more" if len(own) > 20 else "")
+                yield f"plan of {name}", f"{what.format(count_text(len(own), THINGS.get(key, 'frame')))}: {some}"

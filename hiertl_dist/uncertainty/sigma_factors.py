@@ -13,6 +13,7 @@ from ..errors import InputError, MismatchError, ParameterFileError
 from ..executors import InlineExecutor
 from ..files.json_files import read_object, write_json
 from ..files.paths import require_file
+from ..files.sealed import SEAL, sealed, unsealed
 from ..frames.frame import working_on
 from ..text.display import Shown, number_text
 from ..text.words import count_text
@@ -146,7 +147,7 @@ class SigmaFactors(Shown):
         path : Path
             The file; one that is there is replaced.
         """
-        write_json(path, self.as_dict())
+        write_json(path, sealed(self.as_dict()))
 
     @classmethod
     def load(cls, path: Path) -> SigmaFactors:
@@ -170,6 +171,8 @@ class SigmaFactors(Shown):
             It can't be read as JSON; there is none.
         """
         content = read_object(require_file(path, "calibration file"))
+        if SEAL in content:  # files of versions before have none
+            content = unsealed(content, path, "calibrate again; who changed it on purpose deletes its key sha256")
         if content.get("hiertl_dist_calibration") != FORMAT:
             found = content.get("hiertl_dist_calibration")
             raise ParameterFileError(f"{path}: expected a calibration of format {FORMAT}, found {found}")

@@ -100,6 +100,19 @@ def test_cp2k(frames, tmp_path):
         write_inputs(bare, CycleLabel(code="cp2k", template=template), tmp_path / "in")
 
 
+@pytest.mark.parametrize(("text", "said"), [
+    (b"&FORCE_EVAL\n  &SUBSYS\n  &END SUBSYS\n", "section &FORCE_EVAL, which line 1 begins, does not end"),
+    (b"&FORCE_EVAL\n&END\n&END\n", "line 3: expected the end of a section, found '&END'"),
+    (b"&FORCE_EVAL\n  &SUBSYS\n  &END DFT\n&END\n", "line 3: expected the end of &SUBSYS, which line 2 begins"),
+    (b"\xff\xfe", "expected a text in UTF-8"),
+])  # fmt: skip
+def test_a_template_that_was_cut_is_refused(frames, tmp_path, text, said):
+    (tmp_path / "template.inp").write_bytes(text)
+    label = CycleLabel(code="cp2k", template=tmp_path / "template.inp")
+    with pytest.raises(InputError, match=said):
+        write_inputs(frames[0], label, tmp_path / "in")
+
+
 def test_results_are_of_their_frames(frames, tmp_path):
     bare, labelled = frames
     label = CycleLabel(code="vasp")

@@ -70,6 +70,35 @@ def test_a_run_goes_on_with_the_same_bits(copper, tmp_path, monkeypatch, state):
     assert dynamics.run_dynamics(run, folder=tmp_path / "cut", **given) == again
 
 
+def test_a_damaged_checkpoint_is_told_of_and_nothing_of_it_is_taken(copper, tmp_path, monkeypatch, caplog):
+    """Nor is its cell taken, where only its positions are damaged."""
+    frames, model = copper
+    settings = settings_of()
+    (run,), _ = planned_runs(settings, frames, ["Cu"], 0)
+    given = {"model": model, "settings": settings, "limits": {"CuCu": 1.0}}
+    whole = dynamics.run_dynamics(run, folder=tmp_path / "whole", **given)
+    steps, own = [], dynamics.exploded
+
+    def killing(*args):
+        steps.append(1)
+        if len(steps) == 7:
+            raise Killed
+        return own(*args)
+
+    monkeypatch.setattr(dynamics, "exploded", killing)
+    with pytest.raises(Killed):
+        dynamics.run_dynamics(run, folder=tmp_path / "cut", save=0.0, **given)
+    path = tmp_path / "cut" / "run_0000.partial.npz"
+    with np.load(path) as data:
+        arrays = {key: data[key] for key in data.files}
+    np.savez(path, **{**arrays, "cell": 2.0 * arrays["cell"], "positions": arrays["positions"][1:]})
+    again = dynamics.run_dynamics(run, folder=tmp_path / "cut", **given)
+    assert f"{path}: a checkpoint of a run that is damaged, and the run begins anew" in caplog.text
+    assert {**again, "seconds": 0} == {**whole, "seconds": 0}
+    names = [tmp_path / folder / "run_0000.extxyz" for folder in ("whole", "cut")]
+    assert names[0].read_bytes() == names[1].read_bytes()
+
+
 def test_a_checkpoint_of_something_else_is_not_taken(copper, tmp_path):
     frames, model = copper
     settings = settings_of()

@@ -13,7 +13,7 @@ from synthetic import labelled, random_frames
 
 from hiertl_dist import Model, calibration, predict, read_frames, read_posterior
 from hiertl_dist.cli import commands as cli
-from hiertl_dist.errors import InputError, MismatchError, ParameterFileError
+from hiertl_dist.errors import InputError, MismatchError, ParameterFileError, StoreError
 from hiertl_dist.frames.frame_sequence import sequence_of
 from hiertl_dist.uncertainty.sigma_factors import SigmaFactors, sigma_factors
 
@@ -110,6 +110,10 @@ def test_what_is_refused(run, folder, tmp_path):
         path.write_text(text)
         with pytest.raises(ParameterFileError, match=message):
             SigmaFactors.load(path)
+    found.save(path)
+    path.write_text(path.read_text().replace('"factor": ', '"factor": 1', 1))
+    with pytest.raises(StoreError, match="who changed it on purpose deletes its key sha256"):
+        SigmaFactors.load(path)
     data = write_extxyz(tmp_path / "o.extxyz", [replace(FRAMES[0], species=("O", *FRAMES[0].species[1:]))])
     words = (folder / "model.params.txt", "--frames", data)
     assert "O not among the elements" in run("calibrate", *words, code=2)[1]

@@ -86,6 +86,15 @@ def cut(reduced, way, folder, after=5):
     return sorted(folder.glob("*/*.range"))
 
 
+@pytest.mark.parametrize("size", ["NaN", "Infinity", "true", "-2", "3", "2.0", "[]", "1e400"])
+def test_a_head_with_an_odd_range_is_refused(tmp_path, reduced, size):
+    cut(reduced, reduce_c, tmp_path / "kept")
+    (head,) = (tmp_path / "kept").glob("*/pass.json")
+    head.write_text(head.read_text().replace('"range": 2', f'"range": {size}'))
+    with pytest.raises(StoreError, match="expected the checkpoints of this pass, found damaged ones"):
+        reduce_c(tmp_path / "kept")
+
+
 @pytest.mark.parametrize("name", WAYS)
 def test_a_pass_that_was_cut_goes_on_with_the_same_bits(tmp_path, reduced, caplog, name):
     way, folder = WAYS[name], tmp_path / "kept"

@@ -59,6 +59,8 @@ def test_equal_weights_stay_as_they_are(tmp_path):
     (["1.0", "", *["1.0"] * (THEIRS - 2)], "line 2: expected one number"),
     (["1.0", "-2", *["1.0"] * (THEIRS - 2)], "line 2: expected a finite number ≥ 0, found '-2'"),
     (["nan", *["1.0"] * (THEIRS - 1)], "line 1: expected a finite number"),
+    (["1_0", *["1.0"] * (THEIRS - 1)], "line 1: expected one number, found '1_0'"),
+    (["1.0", "\u0663", *["1.0"] * (THEIRS - 2)], "line 2: expected one number"),
 ])  # fmt: skip
 def test_rows_that_do_not_fit(tmp_path, numbers, said):
     with pytest.raises(InputError, match=said):
@@ -89,12 +91,23 @@ def test_a_line_for_each_frame(tmp_path):
     ("frame,force\n1,-1\n", "line 2, force: expected a finite number ≥ 0"),
     ("frame,force\n1,1,1\n", "expected 2 values, frame, force, found 3"),
     ("frame,force\n1,a\n", "expected one number, found 'a'"),
+    ("frame,force\n\u00b2,1\n", "line 2: expected the number of a frame, 1 to 3"),
+    (f"frame,force\n{'9' * 5000},1\n", "line 2: expected the number of a frame, 1 to 3"),
+    (f"frame,force\n1,{'1' * 200000}\n", "line 2: expected values with commas between them"),
+    ("frame,force\n1,1_0\n", "expected one number, found '1_0'"),
 ])  # fmt: skip
 def test_lines_that_do_not_fit(tmp_path, text, said):
     path = tmp_path / "w.csv"
     path.write_text(text)
     with pytest.raises(InputError, match=said):
         read_frame_weights(path, FRAMES)
+
+
+def test_no_text(tmp_path):
+    for read in (read_row_weights, read_frame_weights):
+        (tmp_path / "w").write_bytes(b"1.0\n\xff\xfe\n")
+        with pytest.raises(InputError, match="line 2: expected text in UTF-8, found"):
+            read(tmp_path / "w", FRAMES)
 
 
 def test_no_such_file(tmp_path):

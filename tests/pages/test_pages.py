@@ -291,7 +291,8 @@ def test_results_without_anything_and_damaged_ones_are_refused(results, tmp_path
     assert "report.json: cannot be read" in said
     assert "report.json: it is not the file that the run wrote" in said
     whole = json.loads((results / "report.json").read_text())
-    for wrong in ({"errors": 3}, {"coverage": {"model": [{}]}}):
+    of_three = {"name": "CC", "block": "C", "fitted": [2, 5], "met": [1, 5, 7], "without_data": ""}
+    for wrong in ({"errors": 3}, {"coverage": {"model": [{}]}}, {"types": {"model": [of_three]}}):
         (tmp_path / "r" / "report.json").write_text(json.dumps(whole | wrong))
         assert cli.main(["report", str(tmp_path / "r"), "--overwrite"]) == 2
         assert "expected what hiertl-dist writes there, found something of another form" in capsys.readouterr().err
