@@ -153,6 +153,26 @@ class PassFolder:
         """The file of leaves lo up to but not including hi."""
         return self.folder / f"{lo:08d}-{hi:08d}.range"
 
+    def claim_path(self, lo: int, hi: int) -> Place:
+        """The file by which a process claims them, so that no other computes them meanwhile."""
+        return self.folder / f"{lo:08d}-{hi:08d}.claim"
+
+    def is_wanted(self, lo: int, hi: int) -> bool:
+        """Whether the pass is still made, and nobody has written these leaves."""
+        places = (self.path(lo, hi), self.path(0, self.leaves))
+        return (self.folder / HEAD).exists() and not any(place.exists() for place in places)
+
+    def leave(self) -> None:
+        """Delete the folder if the run whose pass it was has ended, and with it what was written too late."""
+        if not (self.folder / HEAD).exists():
+            remove_tree(self.folder)
+            with suppress(OSError):
+                self.folder.parent.rmdir()
+
+    def as_head(self) -> dict[str, Any]:
+        """What the head says beside the size of ranges."""
+        return {"format": FORMAT, "plan": self.plan, "leaves": self.leaves}
+
     def write(self, lo: int, hi: int, tiles: Sequence[str], groups: Mapping[Group, Reduced]) -> None:
         """Write what some leaves came to. Raises OSError, ObjectStoreError."""
         entries: list[dict[str, Any]] = []
@@ -259,33 +279,41 @@ def opened_pass(kept: Checkpoints, plan: str, leaves: int, choose: Callable[[], 
     StoreError
         What is there is damaged or of another pass.
     """
-    folder = kept.folder / plan[:NAMED_BY]
-    head = folder / HEAD
-    content = {"format": FORMAT, "plan": plan, "leaves": leaves}
-    if not head.exists():
+    place = begun_pass(kept, plan, leaves)
+    if place is None:
         size = choose()
         if size == 0:
             return None
-        write_json(head, _signed(content | {"range": size}))
-        return PassFolder(folder, plan, leaves, size)
-    found = read_object(head)
+        place = PassFolder(kept.folder / plan[:NAMED_BY], plan, leaves, size)
+        write_json(place.folder / HEAD, _signed({**place.as_head(), "range": size}))
+    elif place.complete:
+        _log.warning(
+            "%s: goes on from %d of %d ranges of tiles that a run before has left in %s",
+            what, len(place.complete), -(-leaves // place.size), place.folder,
+        )  # fmt: skip
+    return place
+
+
+def begun_pass(kept: Checkpoints, plan: str, leaves: int) -> PassFolder | None:
+    """The checkpoints of a pass that are there; None where there are none. Raises StoreError as :func:`opened_pass`."""
+    folder = kept.folder / plan[:NAMED_BY]
+    head = folder / HEAD
+    try:
+        found = read_object(head)
+    except FileNotFoundError:
+        return None
     size = found.get("range", 0)
     whole = type(size) is int and size >= 1 and not size & (size - 1)
-    if not whole or found != _signed(content | {"range": size}):
+    place = PassFolder(folder, plan, leaves, size)
+    if not whole or found != _signed({**place.as_head(), "range": size}):
         raise StoreError(
             f"{head}: expected the checkpoints of this pass, found damaged ones or those of another; delete the folder "
             f"{folder} to begin anew, or name another one as checkpoint"
         )
     names = {p.name for p in folder.glob("*.range")}
-    place = PassFolder(folder, plan, leaves, size)
-    whole = place.path(0, leaves).name in names
+    is_whole = place.path(0, leaves).name in names
     ranges = [(lo, min(lo + size, leaves)) for lo in range(0, leaves, size)]
-    there = frozenset(lo for lo, hi in ranges if whole or place.path(lo, hi).name in names)
-    if there:
-        _log.warning(
-            "%s: goes on from %d of %d ranges of tiles that a run before has left in %s",
-            what, len(there), len(ranges), folder,
-        )  # fmt: skip
+    there = frozenset(lo for lo, hi in ranges if is_whole or place.path(lo, hi).name in names)
     return PassFolder(folder, plan, leaves, size, there)
 
 

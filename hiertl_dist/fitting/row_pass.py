@@ -6,6 +6,7 @@ import hashlib
 import logging
 import math
 from collections import Counter
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
@@ -21,20 +22,21 @@ from ..evaluation.kernels.scratch import return_memory
 from ..executors import InlineExecutor
 from ..executors.ask import ask
 from ..executors.launch import launched_first
+from ..files.claims import take_claim
 from ..files.json_files import digest_of
 from ..files.paths import free_disk
 from .checkpoints import FORMAT, opened_pass, whole_of
 from .leaves import Reduced, cut_of, leaf_cost, leaf_label, merge_groups, peak_bytes, reduce_leaf
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from ..design_matrix.planning import Plan
     from ..design_matrix.segments import Segment
     from ..executors.base import Executor
     from ..frames.rows import Group
     from .checkpoints import Checkpoints, PassFolder
-    from .leaves import RowSource
+    from .leaves import Cut, RowSource
 
 WORTH_SECONDS: Final = 60.0
 """CPU seconds, as estimated, of a pass that is worth checkpoints: a shorter one is begun anew."""
@@ -98,7 +100,7 @@ class PartOfPass:
     notes: tuple[str, ...] = ()
 
 
-def _is_shared(checkpoint: Checkpoints, executor: Executor, what: str) -> bool:
+def is_shared(checkpoint: Checkpoints, executor: Executor, what: str) -> bool:
     """Whether all workers see the folder of checkpoints; where some don't, that is told, and the pass goes without."""
     try:
         executor.shared_place(checkpoint.folder, "checkpoint")
@@ -107,6 +109,44 @@ def _is_shared(checkpoint: Checkpoints, executor: Executor, what: str) -> bool:
             _log.warning("%s: without checkpoints, so that what is cut begins anew: %s", what, error)
         return False
     return True
+
+
+@dataclass(frozen=True, eq=False)
+class PlannedPass:
+    """What a pass over the rows of a plan consists of."""
+
+    source: RowSource
+    cuts: tuple[Cut, ...]
+    leaves: tuple[tuple[Segment, ...], ...]
+    seconds: tuple[float, ...]
+    kept: int
+    """Bytes of the summaries of all groups."""
+    compact: bool
+    method: str
+
+    def workers(self, executor: Executor, memory: int | None, depth: int, what: str) -> tuple[int, int]:
+        """How many work at a time, and the bytes that each needs. Raises ResourceError where none has them."""
+        needed = peak_bytes(self.cuts, executor, depth)
+        items = len(self.leaves)
+        return calls_at_once(needed, what, executor=executor, memory=memory, items=items, tell=True), needed
+
+    @property
+    def digest(self) -> str:
+        """Of all that it depends on."""
+        return pass_digest(self.leaves, self.source, self.method)
+
+
+def planned_pass(plan: Plan, source: RowSource, executor: Executor, method: str) -> PlannedPass:
+    """The leaves of a pass, and what is known of them. Raises LaunchError where workers do not see its design store."""
+    if source.store is not None:
+        source = replace(source, store=replace(source.store, path=executor.shared_place(source.store.path)))
+    names = dict.fromkeys(s.elements for s in plan.segments)
+    alike = [[s for s in plan.segments if s.elements == e] for e in names] if source.compact else [plan.segments]
+    cuts = tuple(cut_of(segments, source.width_of(segments[0].elements), method) for segments in alike)
+    leaves = tuple(leaf for cut in cuts for leaf in cut.leaves)
+    kept = sum(bytes_of_summaries(group_sizes(s).values(), source.width_of(s[0].elements), method) for s in alike)
+    cost = leaf_cost(plan, source)
+    return PlannedPass(source, cuts, leaves, tuple(cost(leaf) for leaf in leaves), kept, source.compact, method)
 
 
 # long: its parameters are documented
@@ -145,32 +185,21 @@ def reduce_segments(
     StoreError
         Checkpoints are damaged as a whole; or tiles were lost or counted twice, which nothing is known to do.
     """
-    if source.store is not None:
-        source = replace(source, store=replace(source.store, path=executor.shared_place(source.store.path)))
-    names = dict.fromkeys(s.elements for s in plan.segments)
-    alike = [[s for s in plan.segments if s.elements == e] for e in names] if source.compact else [plan.segments]
-    cuts = [cut_of(segments, source.width_of(segments[0].elements), method) for segments in alike]
-    leaves = [leaf for cut in cuts for leaf in cut.leaves]
-    available = executor.memory() if memory is None else memory
-    named, needed = f"reduction of {source.width} columns", peak_bytes(cuts, executor)
-    workers = calls_at_once(needed, named, executor=executor, memory=memory, items=len(leaves), tell=True)
-    kept = sum(bytes_of_summaries(group_sizes(s).values(), source.width_of(s[0].elements), method) for s in alike)
-    cost = leaf_cost(plan, source)
-    seconds = [cost(leaf) for leaf in leaves]
+    own = planned_pass(plan, source, executor, method)
+    named = f"reduction of {source.width} columns"
+    workers, needed = own.workers(executor, memory, 0, named)
     place = None
-    if checkpoint is not None and not _is_shared(checkpoint, executor, what):
+    if checkpoint is not None and not is_shared(checkpoint, executor, what):
         checkpoint = None
     if checkpoint is not None:
-        digest = pass_digest(leaves, source, method)
-        room = int(available / workers - needed)
-        choose = partial(range_size, seconds, executor.workers, kept, room, checkpoint, executor.callers)
-        opening = partial(opened_pass, checkpoint, digest, len(leaves), choose, what)
+        room = int((executor.memory() if memory is None else memory) / workers - needed)
+        choose = partial(range_size, own.seconds, executor.workers, own.kept, room, checkpoint, executor.callers)
+        opening = partial(opened_pass, checkpoint, own.digest, len(own.leaves), choose, what)
         place = ask(executor, opening, what=f"look at checkpoints in {checkpoint.folder}")
         if place is not None:  # a run before, with more memory, may have chosen the ranges
-            needed, named = peak_bytes(cuts, executor, place.depth), f"{named} in the ranges of {place.folder}"
-            workers = calls_at_once(needed, named, executor=executor, memory=memory, items=len(leaves), tell=True)
-    ranges = ranges_of(leaves, seconds, place)
-    whole = tuple(s.key for leaf in leaves for s in leaf)
+            workers, needed = own.workers(executor, memory, place.depth, f"{named} in the ranges of {place.folder}")
+    ranges = ranges_of(own.leaves, own.seconds, place)
+    whole = tuple(s.key for leaf in own.leaves for s in leaf)
     if place is not None:
         assert checkpoint is not None
         checkpoint.passes.append(place.folder)
@@ -179,11 +208,11 @@ def reduce_segments(
             groups: dict[Group, Reduced] | None = executor.once(reading, what=f"read checkpoints in {place.folder}")
             if groups is not None:
                 return groups
-    leaf = partial(_reduced_range, leaf=partial(reduce_leaf, source=source, method=method), place=place)
+    leaf = partial(_reduced_range, leaf=partial(reduce_leaf, source=own.source, method=method), place=place)
     with executor.at_most(workers):
         part: PartOfPass = executor.reduce(
-            leaf, _joined, ranges, label=_label, what=what, cost=lambda r: r.seconds,
-            kind=_set_of if source.compact else None, nbytes=needed, kept=kept,
+            leaf, _joined, ranges, label=range_label, what=what, cost=lambda r: r.seconds,
+            kind=_set_of if source.compact else None, nbytes=needed, kept=own.kept,
         )  # fmt: skip
     return_memory()
     _require_each_once(part, whole, plan.segments, what)
@@ -291,20 +320,36 @@ def _reduced_range(
             return PartOfPass(place.read(item.lo, item.hi, item.tiles), item.tiles)
         except (StoreError, OSError) as error:
             notes = (f"{error}; it was computed again",)
-    groups: dict[Group, Reduced] = InlineExecutor().reduce(leaf, merge_groups, item.leaves)
-    if place is not None:
-        try:
-            place.write(item.lo, item.hi, item.tiles, groups)
-        except OSError as error:  # no reason to stop a pass
-            notes += (f"{place.path(item.lo, item.hi)}: a checkpoint could not be written: {error}",)
+    with claimed_range(item, place):  # so that who helps leaves it; of two that compute it both have the same bits
+        groups: dict[Group, Reduced] = InlineExecutor().reduce(leaf, merge_groups, item.leaves)
+        if place is not None:
+            try:
+                place.write(item.lo, item.hi, item.tiles, groups)
+            except OSError as error:  # no reason to stop a pass
+                notes += (f"{place.path(item.lo, item.hi)}: a checkpoint could not be written: {error}",)
     return PartOfPass(groups, item.tiles, notes)
+
+
+@contextmanager
+def claimed_range(item: LeafRange, place: PassFolder | None) -> Iterator[bool]:
+    """Claim a range of leaves, where that can be done; whether it could."""
+    claim = None
+    if place is not None:
+        with suppress(OSError):  # where a checkpoint can't be written either, which is told then
+            claim = take_claim(place.claim_path(item.lo, item.hi))
+    try:
+        yield claim is not None
+    finally:
+        if claim is not None:
+            claim.let_go()
 
 
 def _joined(a: PartOfPass, b: PartOfPass) -> PartOfPass:
     return PartOfPass(merge_groups(a.groups, b.groups), a.tiles + b.tiles, a.notes + b.notes)
 
 
-def _label(item: LeafRange) -> str:
+def range_label(item: LeafRange) -> str:
+    """Of a range, for messages."""
     return item.label
 
 

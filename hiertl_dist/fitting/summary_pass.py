@@ -10,7 +10,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +28,7 @@ from ..executors.ask import ask
 from ..executors.launch import launched_first
 from ..files.json_files import digest_of
 from ..files.paths import named_place
+from ..files.store_use import store_use
 from ..frames.element_set import ElementSet
 from ..frames.frame_records import RecordsOfFrames
 from ..frames.frame_sequence import FrameSequence, sequence_of
@@ -36,17 +37,16 @@ from ..frames.rows import Group
 from ..model.basis import Basis
 from ..model.blocks import blocks_of
 from ..model.frozen import check_frozen
-from ..model.one_body import EnergyTerms, MissingEnergies, energy_terms, settled_energies, without_one_body
+from ..model.one_body import EnergyTerms, MissingEnergies, energy_terms, settled_energies
 from ..model.parameters import Parameters
 from ..model.truncation import with_energy_columns
 from .checkpoints import checkpoints
+from .fresh_batches import FreshBatch, RowsOfPass
 from .known_frames import strange_frames_notes, todo_of_pass
-from .leaves import Reduced, RowSource, factor_in
-from .pass_claims import begin_pass, end_pass
-from .pass_notes import inside_notes, left_out_notes
+from .leaves import factor_in
+from .pass_claims import begin_pass, end_pass, is_made, while_made
+from .pass_notes import left_out_notes
 from .reduction import Summaries, with_weighed
-from .row_pass import reduce_segments
-from .rows_in_store import rows_in_store
 from .store_names import named_stores
 from .stored_pooling import pooling_of_pass
 from .stored_summaries import names_with, open_summaries, store_settings, zeros_as_stored
@@ -60,14 +60,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from ..design_matrix.planning import Plan
-    from ..design_matrix.segments import Segment
     from ..evaluation.frame_rows import InnerPolicy
     from ..executors.base import Executor
     from ..files.object_path import Place
     from ..frames.frame import Frame
     from ..frames.pooling import Pooling
     from ..frames.row_weights import RowWeights
-    from .checkpoints import Checkpoints
+    from .checkpoints import Checkpoints, PassFolder
     from .known_frames import Todo
     from .summary_store import Batch
 
@@ -197,26 +196,24 @@ def reduced_once(
         left: Todo = ask(runner, sharing, what=f"look at {summaries}") if batches else sharing()
         look(usable, left.folds)
         todo, shares = usable.take(left.wanted), left.folds[left.wanted]
+        planning = partial(_rows_of, usable, basis, frozen, policy, memory, store, row_weights, pooling, runner)
         if len(todo) and place is not None:
             settings = store_settings(basis, names, how, frozen, policy, row_weights)
-            if _has_waited(runner, place.path, {**settings, "frames": todo.key}, ending):
+            passed = digest_of(as_json({**settings, "frames": todo.key}))
+            helping = None if kept is None else lambda wait: planning(todo, shares, names, batches)[0].help(
+                runner, memory, kept, wait
+            )  # fmt: skip
+            if _has_waited(runner, place.path, passed, ending, helping):
                 names, batches = ask(runner, opening, what=f"open {summaries}")
                 settings = store_settings(basis, names, how, frozen, policy, row_weights)
                 left = ask(runner, partial(todo_of_pass, place, batches, usable, names, how), what="look again")
                 todo, shares = usable.take(left.wanted), left.folds[left.wanted]
-        fresh: list[_Fresh] = []
+        fresh: list[FreshBatch] = []
         before = 0 if kept is None else len(kept.passes)
-        # of all frames, whichever batches are there; what energies lack is for views to say
-        terms = energy_terms(usable, basis, names, frozen, missing="zero")
-        energies = EnergyTerms(zeros_as_stored(terms.zeros, batches))
         if len(todo):
-            plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
-                             store=store)  # fmt: skip
-            own = (replace(s, folds=shares[s.indices], apart=pooling.apart) for s in plan.segments)
-            segments, weighed = weighed_with_notes(tuple(own), todo, row_weights, (), frozen, runner)
-            plan = replace(plan, segments=segments)
-            more += (*_left_out(plan, frames, names), *pooling.notes, *weighed)
-            fresh = _reduce(plan, frozen, store, runner, memory, more, energies, kept)
+            pass_rows, weighed = planning(todo, shares, names, batches)
+            more += (*_left_out(pass_rows.plan, frames, names), *pooling.notes, *weighed)
+            fresh = pass_rows.reduced(runner, memory, more, kept)
         if folder is not None:
             if fresh:
                 records = RecordsOfFrames(todo, shares)
@@ -224,15 +221,46 @@ def reduced_once(
                 ask(runner, partial(_settle, writing, kept, before), what=f"write {summaries}")
             made = _with_strangers(open_summaries(folder, basis), strangers)
             return made if row_weights is None else replace(made, row_weights=row_weights.record())
+    energies = _energies(usable, basis, names, frozen, batches)
     made = _in_memory(fresh, basis, names, frozen, how, energies, pooling)
     return made if row_weights is None else replace(with_weighed(made), row_weights=row_weights.record())
 
 
-def _has_waited(runner: Executor, summaries: Place, made_with: dict[str, Any], ending: ExitStack) -> bool:
-    """Claim a pass until an end; whether another run was waited for, which may have made it."""
-    waited: bool = ask(runner, partial(begin_pass, summaries, digest_of(as_json(made_with))), what=f"begin {summaries}")
+def _energies(
+    usable: FrameSequence, basis: Basis, names: Sequence[ElementSet], frozen: Sequence[Parameters],
+    batches: Sequence[Batch],
+) -> EnergyTerms:  # fmt: skip
+    """Of all frames, whichever batches are there; what energies lack is for views to say."""
+    terms = energy_terms(usable, basis, names, frozen, missing="zero")
+    return EnergyTerms(zeros_as_stored(terms.zeros, batches))
+
+
+def _rows_of(
+    usable: FrameSequence, basis: Basis, frozen: Sequence[Parameters], policy: InnerPolicy, memory: int | None,
+    store: str | Place | None, row_weights: RowWeights | None, pooling: Pooling, runner: Executor, todo: FrameSequence,
+    shares: NDArray[np.int32], names: Sequence[ElementSet], batches: Sequence[Batch],
+) -> tuple[RowsOfPass, tuple[str, ...]]:  # fmt: skip
+    """The rows of the frames that are to be reduced, with their folds and weights, and what is said of these."""
+    plan = make_plan(todo, basis, blocks=names, frozen=frozen, policy=policy, executor=runner, memory=memory,
+                     store=store)  # fmt: skip
+    own = (replace(s, folds=shares[s.indices], apart=pooling.apart) for s in plan.segments)
+    segments, weighed = weighed_with_notes(tuple(own), todo, row_weights, (), frozen, runner)
+    energies = _energies(usable, basis, names, frozen, batches)
+    return RowsOfPass(replace(plan, segments=segments), frozen, store, energies), tuple(weighed)
+
+
+def _has_waited(
+    runner: Executor, summaries: Place, digest: str, ending: ExitStack,
+    helping: Callable[[Callable[..., PassFolder | None]], None] | None,
+) -> bool:  # fmt: skip
+    """Claim a pass until an end; whether another run was helped or waited for, which may have made it."""
+    other = helping is not None and store_use().in_use == "join"
+    other = other and ask(runner, partial(is_made, summaries, digest), what=f"look at {summaries}")
+    if other and helping is not None:
+        helping(partial(while_made, summaries, digest))
+    waited: bool = ask(runner, partial(begin_pass, summaries, digest), what=f"begin {summaries}")
     ending.callback(end_pass, summaries)
-    return waited
+    return waited or other
 
 
 def _warn(note: str, level: int = 4) -> None:
@@ -273,7 +301,7 @@ def with_missing(
 
 
 def _in_memory(
-    fresh: Sequence[_Fresh], basis: Basis, names: tuple[ElementSet, ...], frozen: Sequence[Parameters],
+    fresh: Sequence[FreshBatch], basis: Basis, names: tuple[ElementSet, ...], frozen: Sequence[Parameters],
     folds: Folds | None, energies: EnergyTerms, pooling: Pooling,
 ) -> Summaries:  # fmt: skip
     if not fresh:
@@ -317,51 +345,6 @@ def _left_out(plan: Plan, frames: FrameSequence, names: Sequence[ElementSet]) ->
     return left_out_notes(plan.skipped, [frames.origin(i) for i in bare.tolist()])
 
 
-@dataclass(frozen=True, eq=False)
-class _Fresh:
-    """What the pass found of one element set: a batch to be."""
-
-    elements: ElementSet
-    blocks: tuple[ElementSet, ...]
-    segments: tuple[Segment, ...]
-    tiles: tuple[str, ...]
-    groups: dict[Group, Reduced]
-    ranges: dict[str, tuple[float, float]]
-    notes: tuple[str, ...]
-    zeros: Mapping[str, float]
-
-
-def _reduce(
-    plan: Plan, frozen: Sequence[Parameters], store: str | Place | None, runner: Executor,
-    memory: int | None, notes: tuple[str, ...], energies: EnergyTerms, checkpoint: Checkpoints | None,
-) -> list[_Fresh]:  # fmt: skip
-    """Reduce the rows of a plan, by element set; the first takes the notes on all frames."""
-    names = tuple(b.name for b in blocks_of(plan.basis, plan.blocks))
-    if not plan.segments:
-        return []
-    done, offsets_lack = rows_in_store(plan, store, frozen=frozen, executor=runner, memory=memory)
-    source = RowSource(
-        plan.basis, plan.policy, names, tuple(without_one_body(frozen)), None if done is None else done.store,
-        frozenset((t.segment.elements, t.block) for t in plan.tiles), compact=True,
-        energies=energies, make_offsets=offsets_lack,
-    )  # fmt: skip
-    groups = reduce_segments(plan, source, executor=runner, memory=memory, what="summarise", checkpoint=checkpoint)
-    fresh = [_fresh(plan, elements, source, groups) for elements in dict.fromkeys(s.elements for s in plan.segments)]
-    return [replace(fresh[0], notes=(*notes, *fresh[0].notes)), *fresh[1:]]
-
-
-def _fresh(plan: Plan, elements: ElementSet, source: RowSource, groups: Mapping[Group, Reduced]) -> _Fresh:
-    segments = tuple(s for s in plan.segments if s.elements == elements)
-    tiles = tuple(f"{t.segment.key}:{t.block}" for t in plan.tiles if t.segment.elements == elements)
-    blocks = tuple(b for b in source.blocks if (elements, b) in source.present)
-    inside = {pair.frame for pair in plan.inside}
-    origins = {origin for s in segments for origin in s.frames.origins() if origin in inside} if inside else set()
-    notes = inside_notes([pair for pair in plan.inside if pair.frame in origins], plan.policy)
-    own_groups = {g: r for g, r in groups.items() if g.elements == elements.elements}
-    zeros = {e: x for e, x in source.energies.zeros.items() if e in elements.elements}
-    return _Fresh(elements, blocks, segments, tiles, own_groups, plan.ranges[elements], notes, zeros)
-
-
 def _settle(writing: Callable[[], None], kept: Checkpoints | None, before: int) -> None:
     """Write a pass, and delete its checkpoints in the same breath: no later run would, which has nothing to reduce."""
     writing()
@@ -370,7 +353,7 @@ def _settle(writing: Callable[[], None], kept: Checkpoints | None, before: int) 
 
 
 def _write(
-    settings: dict[str, Any], fresh: Sequence[_Fresh], records: RecordsOfFrames, replaced: Mapping[str, list[str]],
+    settings: dict[str, Any], fresh: Sequence[FreshBatch], records: RecordsOfFrames, replaced: Mapping[str, list[str]],
     path: Place,
 ) -> None:  # fmt: skip
     """Write all batches of a pass at once: a part of them would change the folds of the others when it is repeated."""

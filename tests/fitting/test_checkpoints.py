@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import signal
+import threading
 from dataclasses import replace
 
 import pytest
@@ -18,7 +20,7 @@ from hiertl_dist.errors import StoppedBySignal, StoreError
 from hiertl_dist.executors import SerialExecutor, TaskFailed
 from hiertl_dist.executors.batches import Batches
 from hiertl_dist.executors.stopping import stopping_on_signals
-from hiertl_dist.fitting import leaves, row_pass, summary_pass
+from hiertl_dist.fitting import leaves, pass_claims, pass_help, row_pass, summary_pass
 from hiertl_dist.fitting.checkpoints import Checkpoints, PassFolder
 from hiertl_dist.fitting.hierarchy import fit_hierarchy
 from hiertl_dist.fitting.reduction import reduce_rows
@@ -245,3 +247,94 @@ def test_the_size_of_ranges(tmp_path, monkeypatch, caplog):
     monkeypatch.setattr(row_pass, "free_disk", lambda _: 10**7)
     assert range_size([1.0] * 1000, 2, 10**6, 10**9, kept) == 0
     assert "no checkpoints of this pass are kept" in caplog.text
+
+
+# ---- two runs with the same pass
+
+
+def test_of_two_runs_with_the_same_pass_the_second_computes_what_nobody_has_claimed(tmp_path, monkeypatch, caplog):
+    """The first writes it all, with the bits of one alone; each range is computed by one of the two."""
+    monkeypatch.setattr(pass_claims, "POLL", 0.01)
+    reduce, by = row_pass.reduce_leaf, []
+    helping, helped = threading.Event(), threading.Event()
+    made = {}
+
+    def run(name, **options):
+        def in_thread():
+            made[name] = summarise(
+                FRAMES, BASIS, folds=Folds(2), summaries=tmp_path / "s", executor=SerialExecutor(),
+                checkpoint=tmp_path / "kept", **options,
+            )  # fmt: skip
+
+        thread = threading.Thread(target=in_thread, name=name)
+        thread.start()
+        return thread
+
+    def by_the_first(segments, **how):
+        by.append(("first", segments[0].key))
+        if len(by) == 1:
+            second.append(run("second"))
+        assert helping.wait(30)
+        if len(by) > 2:
+            assert helped.wait(30)
+        return reduce(segments, **how)
+
+    def by_the_second(segments, **how):
+        by.append(("second", segments[0].key))
+        helping.set()
+        return reduce(segments, **how)
+
+    def done(*args):
+        helped.set()
+        return while_left(*args)
+
+    second, while_left = [], PassFolder.leave
+    monkeypatch.setattr(row_pass, "reduce_leaf", by_the_first)
+    monkeypatch.setattr(pass_help, "reduce_leaf", by_the_second)
+    monkeypatch.setattr(PassFolder, "leave", done)
+    first = run("first")
+    first.join(60)
+    second[0].join(60)
+    assert {who for who, _ in by} == {"first", "second"}
+    assert len({key for _, key in by}) == len(by), "none was computed twice"
+    assert sum(who == "second" for who, _ in by) > sum(who == "first" for who, _ in by)
+    assert re.search(r"another run makes the same pass; \d+ of its \d+ ranges of tiles were computed here", caplog.text)
+    assert not (tmp_path / "kept").exists()
+    monkeypatch.setattr(row_pass, "reduce_leaf", reduce)
+    assert (
+        bits_of(made["first"])
+        == bits_of(made["second"])
+        == bits_of(summarise(FRAMES, BASIS, folds=Folds(2), summaries=tmp_path / "alone", executor=SERIAL))
+    )
+    whole, alone = ({p.name: p.read_bytes() for p in (tmp_path / f).iterdir()} for f in ("s", "alone"))
+    assert whole == alone
+
+
+def test_who_helps_goes_on_where_the_other_is_killed(tmp_path, reduced, monkeypatch):
+    """What it computed, and what the other had, is there when it makes the pass itself."""
+    monkeypatch.setattr(pass_claims, "POLL", 0.01)
+    given = {"folds": Folds(2), "summaries": tmp_path / "s", "checkpoint": tmp_path / "kept"}
+    expected = bits_of(summarise(FRAMES, BASIS, folds=Folds(2), executor=SERIAL))
+    n = reduced.done
+    reduced.done, reduced.most = 0, 5
+    with pytest.raises(TaskFailed, match="cut here"):
+        summarise(FRAMES, BASIS, executor=SERIAL, **given)
+    reduced.done, reduced.most = 0, 10**9
+    made, looks = pass_claims.is_claimed, []
+    # as long as it helps the other is alive
+    monkeypatch.setattr(pass_claims, "is_claimed", lambda path: len(looks) < 3 or made(path))
+    monkeypatch.setattr(PassFolder, "leave", lambda place: looks.extend(range(3)))
+    assert bits_of(summarise(FRAMES, BASIS, executor=SERIAL, **given)) == expected
+    assert looks, "it has helped"
+    assert reduced.done == 0, "all that was left was computed by helping"
+    assert n > 6
+
+
+def test_a_pass_without_checkpoints_is_waited_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(row_pass, "range_size", lambda *_: 0)
+    monkeypatch.setattr(pass_claims, "POLL", 0.01)
+    claimed = iter([True, True, True])
+    monkeypatch.setattr(pass_claims, "is_claimed", lambda _: next(claimed, False))
+    given = {"folds": Folds(2), "summaries": tmp_path / "s", "checkpoint": tmp_path / "kept", "executor": SERIAL}
+    assert bits_of(summarise(FRAMES, BASIS, **given)) == bits_of(summarise(FRAMES, BASIS, folds=2, executor=SERIAL))
+    assert next(claimed, None) is None

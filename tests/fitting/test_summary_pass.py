@@ -35,7 +35,7 @@ from hiertl_dist.errors import (
 )
 from hiertl_dist.executors import SerialExecutor, TaskFailed
 from hiertl_dist.files.store_use import use_stores
-from hiertl_dist.fitting import known_frames, pass_claims, summary_pass, summary_store
+from hiertl_dist.fitting import fresh_batches, known_frames, pass_claims, summary_store
 from hiertl_dist.fitting import leaves as leaf_module
 from hiertl_dist.fitting.stored_summaries import StoredGroups, open_summaries, store_settings
 from hiertl_dist.fitting.summary_pass import summarise
@@ -537,7 +537,7 @@ def test_of_two_passes_at_once_the_later_does_not_contradict(tmp_path, monkeypat
     folds = next(f for f in (Folds(2, split, seed) for seed in range(30)) if len(set(chosen(f))) == 2)
     given = {"basis": SMALL, "folds": folds, "executor": SERIAL, "summaries": tmp_path}
     summarise(others[:10], **given)
-    original, after = summary_pass._reduce, []
+    original, after = fresh_batches.RowsOfPass.reduced, []
 
     def overtaken(*args):
         if not after:
@@ -546,7 +546,7 @@ def test_of_two_passes_at_once_the_later_does_not_contradict(tmp_path, monkeypat
             after[0] = files(tmp_path)
         return original(*args)
 
-    monkeypatch.setattr(summary_pass, "_reduce", overtaken)
+    monkeypatch.setattr(fresh_batches.RowsOfPass, "reduced", overtaken)
     what = "group 'late'" if split == "group" else f"one configuration, {one.configuration[:12]},"
     with pytest.raises(StoreError, match=re.escape(f"expected frames of {what} in one fold, found ")) as caught:
         summarise([one], **given)
@@ -706,7 +706,7 @@ def test_frames_with_other_labels_are_not_fitted_beside_the_old_ones(tmp_path):
 
 def test_of_two_runs_with_the_same_pass_the_second_waits(tmp_path, spy, monkeypatch):
     monkeypatch.setattr(pass_claims, "POLL", 0.01)
-    reduce, threads, second = summary_pass.reduce_segments, [], []
+    reduce, threads, second = fresh_batches.reduce_segments, [], []
 
     def begin_another(*args, **options):
         if not threads:
@@ -720,7 +720,7 @@ def test_of_two_runs_with_the_same_pass_the_second_waits(tmp_path, spy, monkeypa
         return reduce(*args, **options)
 
     passes = []
-    monkeypatch.setattr(summary_pass, "reduce_segments", begin_another)
+    monkeypatch.setattr(fresh_batches, "reduce_segments", begin_another)
     first = summarise(FRAMES, BASIS, folds=FOLDS, summaries=tmp_path / "s", executor=SERIAL)
     threads[0].join(30)
     assert len(passes) == 1
