@@ -13,7 +13,7 @@ from ..text.heard_warnings import hearing_warnings
 from .ase_databases import database_images, need_lmdb
 from .ase_images import Image
 from .ase_lammps import DUMPS, dump_images
-from .ase_vasp import outcar_images, vasprun_images
+from .ase_vasp import POSITIONS, outcar_images, require_possible_counts, vasprun_images
 from .labelled_atoms import labelled_frame
 from .text_files import unpacked_name
 
@@ -141,6 +141,8 @@ def _others(path: Path) -> Iterator[Image]:
     elif kind in DUMPS:
         yield from dump_images(path, kind)
     else:
+        if kind in POSITIONS:
+            require_possible_counts(path)
         # one process reads, even where others of MPI's are there
         for atoms in iread(full, ":", format=kind, parallel=False, do_not_split_by_at_sign=True):
             yield Image(atoms)

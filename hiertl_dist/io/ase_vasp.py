@@ -14,8 +14,9 @@ from xml.etree import ElementTree
 from xml.parsers.expat import errors
 
 from ..errors import FrameError
+from ..text.words import shown
 from .ase_images import Image
-from .text_files import open_bytes, open_text
+from .text_files import open_bytes, open_text, packing_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -77,6 +78,34 @@ class _Lines:
         """The facts since the last call."""
         facts, self._facts = self._facts, _Facts()
         return facts
+
+
+POSITIONS: Final = ("vasp", "vasp-xdatcar")
+"""What ASE calls POSCAR, CONTCAR and XDATCAR."""
+
+LEAST_LINE: Final = 6
+"""Characters of the shortest line of an atom."""
+
+MOST_PACKED: Final = 10_000
+"""Bytes of text that a byte of a packed file stands for at most: far more than positions come to."""
+
+
+def require_possible_counts(path: Path) -> None:
+    """Raise FrameError where a file of positions tells of more atoms than it has room for; ASE would make them first.
+
+    Numbers of atoms of each element are on line 6, or on line 7 where line 6 has their names.
+    """
+    with open_bytes(path)[0] as stream:
+        lines = [stream.readline(65536) for _ in range(7)]
+    room = path.stat().st_size * (MOST_PACKED if packing_of(path) else 1) // LEAST_LINE + 1
+    for number, line in enumerate(lines[5:], 6):
+        words = line.split(b"!")[0].split()
+        if words and all(word.isdigit() for word in words):
+            # Python reads no number of thousands of digits
+            if any(len(word) > 18 for word in words) or sum(map(int, words)) > room:
+                found = shown(line.decode("utf-8", "replace").strip())
+                raise FrameError(f"{path}, line {number}: expected numbers of atoms, at most {room}, found {found}")
+            return
 
 
 def outcar_images(path: Path) -> Iterator[Image]:

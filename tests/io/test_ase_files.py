@@ -393,6 +393,18 @@ def test_atoms_that_are_no_frame_are_named(tmp_path):
         read_frames(path)
 
 
+@pytest.mark.parametrize("counts", ["1000000000 1", "1 1000000000", "9" * 5000, f"1 {10**18}"])
+@pytest.mark.parametrize("name", ["POSCAR", "XDATCAR", "POSCAR.gz"])
+def test_more_atoms_than_a_file_of_positions_has_room_for(tmp_path, name, counts):
+    """ASE would make them before it looks for their lines, and take all the memory there is."""
+    pytest.importorskip("ase")
+    head = f"here\n1.0\n8 0 0\n0 8 0\n0 0 8\nC N\n{counts}\n"
+    text = (head + "Direct\n0 0 0\n0.5 0 0\n").encode()
+    (tmp_path / name).write_bytes(gzip.compress(text) if name.endswith("gz") else text)
+    with pytest.raises(FrameError, match="line 7: expected numbers of atoms, at most "):
+        read_frames(tmp_path / name, format="ase")
+
+
 def test_whatever_ase_reads(tmp_path):
     io = pytest.importorskip("ase.io")
     made = images(1)
