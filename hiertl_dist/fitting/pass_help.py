@@ -40,8 +40,16 @@ def help_segments(
 
     Parameters
     ----------
-    plan, source, executor, memory, what
-        As of :func:`reduce_segments`.
+    plan : Plan
+        Whose segments are reduced.
+    source : RowSource
+        Where rows come from.
+    executor : Executor
+        Who works.
+    memory : int or None
+        Bytes that all workers may take together; ``None``: what is available.
+    what : str
+        For messages and progress.
     checkpoint : Checkpoints
         The folder that the other run uses, too.
     wait : callable
