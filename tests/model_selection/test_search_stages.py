@@ -752,8 +752,8 @@ import sys
 from pathlib import Path
 from synthetic import wait_at
 from hiertl_dist.cli import commands
-from hiertl_dist.model_selection import candidates
-wait_at(candidates, "write_json", Path(sys.argv[2]), 2)
+from hiertl_dist.model_selection import kept_results
+wait_at(kept_results, "write_json", Path(sys.argv[2]), 2)
 sys.exit(commands.main(["search", sys.argv[1], "--no-plot"]))
 """
 
