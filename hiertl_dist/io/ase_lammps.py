@@ -9,7 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from ..errors import FrameError
+from ..text.words import shown
 from .ase_images import Image
+from .text_files import room_for_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,6 +56,7 @@ def dump_images(path: Path, kind: str) -> Iterator[Image]:
     from ase.io import iread
 
     units = _units(path)
+    _require_possible_counts(path)
     full = str(path.absolute())
     for atoms in iread(full, ":", format=kind, parallel=False, do_not_split_by_at_sign=True, units=units):
         forces = (getattr(atoms.calc, "results", None) or {}).get("forces")
@@ -62,6 +65,27 @@ def dump_images(path: Path, kind: str) -> Iterator[Image]:
             continue
         atoms.calc = SinglePointCalculator(atoms, forces=forces)
         yield Image(atoms, notes=(NO_ENERGY, f"units of the dump: {units}"))
+
+
+LEAST_LINE: Final = 8
+"""Characters of the shortest line of an atom: number, element and three coordinates, less a blank."""
+
+
+def _require_possible_counts(path: Path) -> None:
+    """Raise FrameError where a dump tells of more atoms than it has room for; ASE would read on at its end for each."""
+    from ase.io.formats import open_with_compression
+
+    room = room_for_lines(path, LEAST_LINE)
+    with open_with_compression(str(path)) as stream:
+        lines = enumerate(stream, 1)
+        for at, line in lines:
+            if "ITEM: NUMBER OF ATOMS" not in line:
+                continue
+            number, text = next(lines, (at + 1, ""))
+            # Python reads no number of thousands of digits
+            if len(count := text.strip()) > 18 or not count.isdecimal() or int(count) > room:
+                found = shown(count)
+                raise FrameError(f"{path}, line {number}: expected a number of atoms, at most {room}, found {found}")
 
 
 def _units(path: Path) -> str:

@@ -16,7 +16,7 @@ from xml.parsers.expat import errors
 from ..errors import FrameError
 from ..text.words import shown
 from .ase_images import Image
-from .text_files import open_bytes, open_text, packing_of
+from .text_files import open_bytes, open_text, room_for_lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -86,9 +86,6 @@ POSITIONS: Final = ("vasp", "vasp-xdatcar")
 LEAST_LINE: Final = 6
 """Characters of the shortest line of an atom."""
 
-MOST_PACKED: Final = 10_000
-"""Bytes of text that a byte of a packed file stands for at most: far more than positions come to."""
-
 
 def require_possible_counts(path: Path) -> None:
     """Raise FrameError where a file of positions tells of more atoms than it has room for; ASE would make them first.
@@ -97,7 +94,7 @@ def require_possible_counts(path: Path) -> None:
     """
     with open_bytes(path)[0] as stream:
         lines = [stream.readline(65536) for _ in range(7)]
-    room = path.stat().st_size * (MOST_PACKED if packing_of(path) else 1) // LEAST_LINE + 1
+    room = room_for_lines(path, LEAST_LINE)
     for number, line in enumerate(lines[5:], 6):
         words = line.split(b"!")[0].split()
         if words and all(word.isdigit() for word in words):

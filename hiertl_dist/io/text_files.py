@@ -116,6 +116,15 @@ def packing_of(path: Path) -> str:
     return _packing(_head(path))
 
 
+MOST_PACKED: Final = 10_000
+"""Bytes of text that a byte of a packed file stands for at most: far more than frames come to."""
+
+
+def room_for_lines(path: Path, least: int) -> int:
+    """How many lines of so many bytes or more a file can have at most: who is told of more is told wrong."""
+    return path.stat().st_size * (MOST_PACKED if packing_of(path) else 1) // least + 1
+
+
 def _head(path: Path) -> bytes:
     with require_file(path, "trajectory").open("rb") as raw:
         return raw.read(6)

@@ -120,6 +120,15 @@ def test_dumps_that_do_not_say_what_they_are(tmp_path, options, said):
     assert "dump_modify d element C N units yes" in str(caught.value) or "styles" in str(caught.value)
 
 
+@pytest.mark.parametrize("count", ["1000000000", "9" * 5000, "-2", "2.0", ""])
+def test_a_dump_with_more_atoms_than_it_has_room_for(tmp_path, count):
+    """ASE would read on at its end, for minutes."""
+    path = tmp_path / "run.dump"
+    path.write_text(dump().replace("ITEM: NUMBER OF ATOMS\n2\n", f"ITEM: NUMBER OF ATOMS\n{count}\n"))
+    with pytest.raises(FrameError, match="line 6: expected a number of atoms, at most "):
+        read_frames(path, format="ase")
+
+
 def test_a_dump_without_forces_has_no_labels(tmp_path):
     path = tmp_path / "run.dump"
     path.write_text(dump(columns="id element x y z"))
