@@ -67,6 +67,8 @@ def settled_cell(
     pbc = (True, True, True) if stated is None else stated
     if all(pbc):
         return lattice, pbc, (), ()
+    if not np.isfinite(lattice).all():
+        raise error(f"expected lattice vectors that are finite, found {lattice.tolist()}")
     if not any(pbc):
         return None, pbc, (), (CELL_DROPPED,) if _independent(lattice) else ()
     keep = np.array(pbc)

@@ -360,3 +360,10 @@ def test_atoms_that_are_held_fixed_keep_their_forces():
     (frame,) = frames_from_ase(atoms)
     np.testing.assert_allclose(frame.forces, forces * EV)
     assert any("held fixed" in note for note in frame.labels.notes)
+
+
+@pytest.mark.parametrize("pbc", [(True, True, False), (False, False, False)])
+def test_cells_that_are_not_finite_are_refused(pbc):
+    ase = pytest.importorskip("ase")
+    with pytest.raises(FrameError, match="expected lattice vectors that are finite"):
+        frames_from_ase([ase.Atoms("C", [[0, 0, 0]], cell=[[8, 0, 0], [0, 9, 0], [0, np.inf, 10]], pbc=pbc)])
