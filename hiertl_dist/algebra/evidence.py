@@ -7,6 +7,8 @@ E = ‖A c − b‖² + alpha ‖c‖² at its minimum and γ = n − alpha tr H
 
 Rows P of a prior, which are no data, make its precision (alpha I + PᵀP)/noise². They are in H and in E, and log |alpha
 I + PᵀP|, the sum of log(alpha + p²) over the singular values p of P, takes the place of n log alpha. N is without them.
+Where these rows hold all columns the evidence has a limit for alpha → 0, and may be flat to rounding below some alpha:
+of those that it can't tell from the best, and from none, the largest is taken.
 
 Scikit-learn's BayesianRidge and ARDRegression are not used: given R they would take its n rows for N and miss the
 residual outside its range, and so find another noise and another alpha. Here N is what the caller counts, and
@@ -17,6 +19,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -27,6 +30,9 @@ from hiertl_dist.algebra.lapack import Vector, svd
 from hiertl_dist.algebra.problem import Problem
 from hiertl_dist.algebra.regularisers import BayesianRidge
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 EPS = float(np.finfo(np.float64).eps)
 
 #: Alphas per power of ten at which the evidence is looked at first. As a function of log alpha it changes over
@@ -34,6 +40,12 @@ EPS = float(np.finfo(np.float64).eps)
 _PER_DECADE = 16
 #: Above this times the largest s² only the leading term in s²/alpha is left, whose sign decides.
 _LARGEST = 1e8
+#: Log evidence that rows of a prior may lose for the largest alpha, where none at all would lose no more: nothing that
+#: data tell (a factor of 1.1 in probability), and far more than the rounding of a sum of many thousand logarithms.
+INDIFFERENT = 0.1
+#: Singular values are known to n EPS of the largest: this many times that, alpha hides the error of a difference of
+#: two determinants, of all rows and of those of a prior alone.
+_SEEN = 100.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,10 +138,20 @@ class Spectrum:
         """
         a = alpha[:, np.newaxis]
         shrunk = np.sum(self.z2 * (a / (self.s2 + a)) * (self.s2 / (self.s2 + a)), axis=1)
+        return np.asarray(self.unheld(alpha) - self.counted * shrunk / self.energy(alpha))
+
+    def unheld(self, alpha: Vector) -> Vector:
+        """The sum of s²/(s² + alpha) over all rows less that over rows of a prior (k,): directions these don't hold."""
+        a = alpha[:, np.newaxis]
         told = np.sum(self.s2 / (self.s2 + a), axis=1)
         if self.held2 is not None:
             told = told - np.sum(self.held2 / (self.held2 + a), axis=1)
-        return np.asarray(told - self.counted * shrunk / self.energy(alpha))
+        return np.asarray(told)
+
+    @property
+    def nowhere(self) -> int:
+        """How many directions of the coefficients have neither data nor rows of a prior."""
+        return int(np.count_nonzero(self.s2 == 0.0))
 
 
 def log_evidence(counted: float, energy: Vector, volume: Vector) -> Vector:
@@ -187,7 +209,9 @@ def spectrum_of(problem: Problem, factor: Factor, lengths: Vector) -> Spectrum:
         # what is rounding beside all rows is rounding here too, and nothing is left of it in the difference
         held2 = np.where(held2 > (len(s) * EPS) ** 2 * s[0] ** 2, held2, 0.0)
         along = np.minimum(np.square(held @ vt.T).sum(axis=0), s**2)
-        return Spectrum(s**2, z2, problem.outside, counted, held2, along)
+        # rows that are fewer than columns leave directions that nothing holds
+        s2, z2, along = (np.pad(x, (0, len(problem.lengths) - len(s))) for x in (s**2, z2, along))
+        return Spectrum(s2, z2, problem.outside, counted, held2, along)
     if counted < rank:
         raise ValueError(f"n_counted: expected at least the {rank} independent rows there are, found {counted:g}")
     return Spectrum(s**2, z2, problem.outside, counted)
@@ -205,6 +229,9 @@ def bayesian_ridge(problem: Problem, settings: BayesianRidge) -> Evidence:
     and noise² = ‖A c − b‖² / (N − γ). Together they say γ E = N alpha ‖c‖², one equation in alpha: the evidence is
     looked at over all alphas that matter and the root beside its largest value found by bracketing, so that neither a
     slow iteration nor a lesser maximum can end it.
+
+    Where rows of a prior hold the coefficients by themselves, so that the evidence of alpha → 0 is within
+    ``INDIFFERENT`` of the largest, alpha is the largest with which it is, at most the largest p² of these rows.
 
     Parameters
     ----------
@@ -235,12 +262,15 @@ def bayesian_ridge(problem: Problem, settings: BayesianRidge) -> Evidence:
     alpha = _best(spectrum, settings) if spectrum.outside + spectrum.z2.sum() > 0.0 else math.inf
     if math.isinf(alpha):
         return nothing_found(problem, alpha)
-    lowest = _smallest(spectrum)
     notes: tuple[str, ...] = ()
-    if alpha == lowest and problem.held is None:
-        notes = ("the noise is at the rounding of the rows: alpha is held at the smallest that can be seen",)
-    elif alpha == lowest:
-        notes = ("the rows of the prior are prior enough: alpha is held at the smallest that can be seen",)
+    if _needless(spectrum, alpha):
+        alpha = _largest(spectrum, alpha, settings)
+        notes = (
+            f"the probes are prior enough: the log evidence is the same within {INDIFFERENT:g} without alpha as with "
+            f"{alpha:.2g}, the largest with which it is",
+        )
+    elif alpha == _smallest(spectrum):
+        notes = (_held_at_smallest(spectrum, alpha),)
     answer = ridge(factor, alpha)
     at = np.array([alpha])
     return Evidence(
@@ -265,13 +295,63 @@ def nothing_found(problem: Problem, alpha: float | None) -> Evidence:
 
 def _smallest(spectrum: Spectrum) -> float:
     """The alpha below which a penalty is lost in the rounding of the rows."""
-    return float((len(spectrum.s2) * EPS) ** 2 * spectrum.s2[0])
+    rounding = len(spectrum.s2) * EPS
+    if spectrum.held2 is None:
+        return float(rounding**2 * spectrum.s2[0])
+    seen = (_SEEN * rounding) ** 2
+    # alpha alone holds what is nowhere, and must be seen beside the rounding of the gradient
+    return float((max(seen, EPS) if spectrum.nowhere else seen) * spectrum.s2[0])
+
+
+def _held_at_smallest(spectrum: Spectrum, alpha: float) -> str:
+    """Why alpha is the smallest that there is."""
+    if spectrum.held2 is not None and spectrum.nowhere:
+        return (
+            f"alpha is held at {alpha:.2g}, the smallest that holds what is neither in the data nor in the probes "
+            f"({spectrum.nowhere} of {len(spectrum.s2)} directions of the coefficients)"
+        )
+    return "the noise is at the rounding of the rows: alpha is held at the smallest that can be seen"
+
+
+def _needless(spectrum: Spectrum, alpha: float) -> bool:
+    """Whether the evidence can't tell the best alpha from none, as rows of a prior hold all that data know of."""
+    if spectrum.held2 is None:
+        return False
+    least = np.array([_smallest(spectrum)])
+    if max(abs(float(spectrum.unheld(least)[0])), abs(float(spectrum.rise(least)[0]))) > INDIFFERENT:
+        return False
+    lost = spectrum.log_evidence(np.array([alpha])) - spectrum.log_evidence(least)
+    return bool(lost[0] <= INDIFFERENT)
+
+
+def _largest(spectrum: Spectrum, best: float, settings: BayesianRidge) -> float:
+    """The largest alpha that loses ``INDIFFERENT`` of the log evidence of the best, at most the largest p²."""
+    held2 = np.zeros(1) if spectrum.held2 is None else spectrum.held2
+    high = float(held2.max(initial=0.0))
+    if high <= best:
+        return best
+    floor = float(spectrum.log_evidence(np.array([best]))[0]) - INDIFFERENT
+    grid = np.geomspace(best, high, max(2, math.ceil(_PER_DECADE * math.log10(high / best))))
+    i = int(np.flatnonzero(spectrum.log_evidence(grid) >= floor)[-1])
+    if i == len(grid) - 1:
+        return high
+
+    def above(log_alpha: float) -> float:
+        return float(spectrum.log_evidence(np.exp(np.array([log_alpha])))[0]) - floor
+
+    log_alpha, gap = _root(above, float(grid[i]), float(grid[i + 1]), settings)
+    if gap is not None:
+        raise ConvergenceError(
+            f"Bayesian ridge: expected the largest alpha that loses {INDIFFERENT:g} of the log evidence to within "
+            f"{settings.tolerance:g} in {settings.max_iter} steps, found it off by {gap:.2e} at alpha = "
+            f"{math.exp(log_alpha):g}",
+            gap,
+        )
+    return math.exp(log_alpha)
 
 
 def _best(spectrum: Spectrum, settings: BayesianRidge) -> float:
     """The alpha of the largest evidence; inf where it rises to the end."""
-    from scipy.optimize import brentq  # it takes long to load, and is seldom needed
-
     low, high = math.log10(_smallest(spectrum)), math.log10(_LARGEST * spectrum.s2[0])
     grid = np.logspace(low, high, math.ceil(_PER_DECADE * (high - low)))
     grid[0] = _smallest(spectrum)
@@ -286,20 +366,31 @@ def _best(spectrum: Spectrum, settings: BayesianRidge) -> float:
     ends = spectrum.rise(grid[[left, right]])
     if not ends[0] > 0.0 > ends[1]:
         return float(grid[i])  # flat to rounding
-    log_alpha, result = brentq(
-        lambda x: float(spectrum.rise(np.exp(np.array([x])))[0]),
-        math.log(grid[left]),
-        math.log(grid[right]),
-        xtol=settings.tolerance,
-        maxiter=settings.max_iter,
-        full_output=True,
-        disp=False,
+    log_alpha, gap = _root(
+        lambda x: float(spectrum.rise(np.exp(np.array([x])))[0]), float(grid[left]), float(grid[right]), settings
     )
-    if not result.converged:
-        gap = abs(float(spectrum.rise(np.exp(np.array([log_alpha])))[0]))
+    if gap is not None:
         raise ConvergenceError(
             f"Bayesian ridge: expected alpha to within {settings.tolerance:g} in {settings.max_iter} steps, found "
             f"γ − N alpha ‖c‖²/E = {gap:.2e} at alpha = {math.exp(log_alpha):g}",
             gap,
         )
     return math.exp(log_alpha)
+
+
+def _root(
+    function: Callable[[float], float], left: float, right: float, settings: BayesianRidge
+) -> tuple[float, float | None]:
+    """Where a function of log alpha is zero, between two alphas; the function's size there where steps did not do."""
+    from scipy.optimize import brentq  # it takes long to load, and is seldom needed
+
+    log_alpha, result = brentq(
+        function,
+        math.log(left),
+        math.log(right),
+        xtol=settings.tolerance,
+        maxiter=settings.max_iter,
+        full_output=True,
+        disp=False,
+    )
+    return log_alpha, None if result.converged else abs(function(log_alpha))

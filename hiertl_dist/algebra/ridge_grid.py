@@ -134,7 +134,8 @@ def _grid_of(problem: Problem, grid: Vector, taken: int = 0) -> RidgeGrid:
         along = np.square(problem.held @ decomposition[2].T).sum(axis=0)
         of_prior = np.sum(np.minimum(along, s2) / (s2 + grid[:, np.newaxis]), axis=1)
         freedom, left_over = freedom - of_prior, left_over + of_prior
-        norm2 = norm2 - np.square(problem.held @ solutions.T).sum(axis=0)
+        # a difference, which may be less than the rounding of its terms
+        norm2 = np.maximum(norm2 - np.square(problem.held @ solutions.T).sum(axis=0), 0.0)
     with np.errstate(divide="ignore", over="ignore"):
         gcv = np.where(left_over > 0.0, counted * norm2 / left_over**2, np.inf)
     return _grid(grid, coefficients, norm2, freedom, gcv, ridge_conditions(factor, s2, grid), counted)

@@ -194,9 +194,39 @@ def _held(
             raise InputError("prior.probe_energy: the rows of probes that are given have no energies")
         own = estimate.noise / (prior.probe_energy * EV / 1000.0)
         said.append(f"energies of probes are held to about {prior.probe_energy:g} meV/atom, with the weight {own:.2g}")
-        rows = np.concatenate([weight * forces, own * probes.in_order(given.columns, "energy")])
-        return prior, rows, 1.0, said
+        energies = probes.in_order(given.columns, "energy")
+        if weight == 0.0:
+            return prior, np.concatenate([np.zeros_like(forces), own * energies]), 1.0, said
+        return prior, np.concatenate([forces, own / weight * energies]), weight, said
     return prior, forces, weight, said
+
+
+def notes_of_evidence(given: View, hyperparameters: Mapping[str, float]) -> tuple[str, ...]:
+    """What evidence has to do with the probes of a view: how hard its noise makes them, and which weights lack them.
+
+    Parameters
+    ----------
+    given : View
+        That was solved.
+    hyperparameters : Mapping from str to float
+        Those of the answer; ``noise``, of a row of weight 1, where evidence chose it.
+
+    Returns
+    -------
+    tuple of str
+        Nothing without probes.
+    """
+    own, noise, said = given.deviation, hyperparameters.get("noise", 0.0), []
+    if own is None or own.rows is None:
+        return ()
+    by_evidence = given.automatic is not None and given.automatic.regulariser is not None
+    if noise > 0.0 and given.prior.probe_weight != 0.0:
+        held = noise / own.weight / EV
+        said.append(f"with the noise that the evidence finds, forces on probes are held to about {held:.2g} eV/Å")
+    if by_evidence:
+        more = "; alpha and noise of the fit, whose prior has them, are others" if noise > 0.0 else ""
+        said.append(f"weights by evidence are estimated without the probes{more}")
+    return tuple(said)
 
 
 def _fitted_together(given: View, prior: Prior) -> str:

@@ -39,6 +39,7 @@ from ..text.result_cards import lasso_path_card, ridge_grid_card
 from .built_solution import built_solution
 from .settings import A_TABLE
 from .unfitted_labels import fits_of_factors, fits_of_frames, unfitted_notes
+from .view_priors import notes_of_evidence
 from .views import View, combine, combined_factor, fitted_squares
 from .weights import shares_note
 
@@ -197,6 +198,7 @@ def solution_of(
         *fitted_notes([e for e in given.summaries.energies.open.elements if e not in alone]),
         *undetermined_notes(still, where, energy_labels(given.factors)),
         *_weights_notes(given, targets, regulariser),
+        *notes_of_evidence(given, linear.hyperparameters),
         *linear.notes,
     )
     if given.automatic is not None:

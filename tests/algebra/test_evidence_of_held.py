@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
+import re
 
 import numpy as np
 import pytest
-from scipy.optimize import minimize_scalar
+from scipy.optimize import brentq, minimize_scalar
 from scipy.stats import multivariate_normal
 
 from hiertl_dist.algebra import ARD, BayesianRidge, RFactor, Ridge, solve_all
 from hiertl_dist.algebra.deviation import Deviation
+from hiertl_dist.algebra.errors import ConvergenceError
 from hiertl_dist.algebra.evidence import spectrum_of
 from hiertl_dist.algebra.lasso_path import information_criteria, lasso_path
 from hiertl_dist.algebra.problem import problem_of
@@ -46,6 +48,25 @@ def best_noise(a, b, probes, alpha):
     return math.sqrt((np.sum((a @ x - b) ** 2) + x @ precision @ x) / len(b))
 
 
+def dense_alpha(a, b, probes):
+    """The alpha of the largest evidence, and if none at all has within 0.1 of it, the largest alpha that has, too."""
+
+    def evidence(log_alpha):
+        alpha = math.exp(log_alpha)
+        return dense_log_evidence(a, b, probes, alpha, best_noise(a, b, probes, alpha))
+
+    grid = np.linspace(-18.0, 14.0, 129)
+    values = np.array([evidence(x) for x in grid])
+    peak = grid[np.argmax(values)]
+    best = minimize_scalar(
+        lambda x: -evidence(x), bounds=(peak - 0.3, peak + 0.3), method="bounded", options={"xatol": 1e-9}
+    )
+    if values[0] < -best.fun - 0.1:
+        return math.exp(best.x), False
+    last = np.flatnonzero(values >= -best.fun - 0.1)[-1]
+    return math.exp(brentq(lambda x: evidence(x) + best.fun + 0.1, grid[last], grid[last + 1])), True
+
+
 @pytest.mark.parametrize("which", PROBES)
 def test_evidence_is_that_of_the_data_with_the_rows_in_the_prior(which):
     probes = PROBES[which]
@@ -58,15 +79,10 @@ def test_evidence_is_that_of_the_data_with_the_rows_in_the_prior(which):
     assert noise == pytest.approx(best_noise(A, B, probes, alpha), rel=1e-9)
     assert max(dense_log_evidence(A, B, probes, alpha, noise * f) for f in (0.99, 1.01)) < chosen["log_evidence"]
 
-    def worse(log_alpha):
-        return -dense_log_evidence(A, B, probes, math.exp(log_alpha), best_noise(A, B, probes, math.exp(log_alpha)))
-
-    grid = np.linspace(-9.0, 9.0, 73)
-    start = grid[np.argmin([worse(x) for x in grid])]
-    dense = minimize_scalar(worse, bounds=(start - 1.0, start + 1.0), method="bounded", options={"xatol": 1e-8})
-    assert -dense.fun <= chosen["log_evidence"] + 1e-9
-    if grid[0] < start < grid[-1]:
-        assert math.log(alpha) == pytest.approx(dense.x, abs=1e-3)
+    expected, flat = dense_alpha(A, B, probes)
+    assert flat == (which == "many")
+    assert math.log(alpha) == pytest.approx(math.log(expected), abs=1e-5)
+    assert any("prior enough" in note for note in found.notes) == flat
     inverse = np.linalg.inv(A.T @ A + probes.T @ probes + alpha * np.eye(COLUMNS))
     assert chosen["effective_parameters"] == pytest.approx(np.trace(inverse @ A.T @ A), rel=1e-7)
     np.testing.assert_allclose(found.coefficients, inverse @ (A.T @ B), rtol=1e-7)
@@ -85,6 +101,67 @@ def test_slope_of_the_evidence_by_finite_differences(which):
         step = 1e-4
         low, high = spectrum.log_evidence(alpha * np.exp([-step, step]))
         assert spectrum.rise(np.array([alpha]))[0] == pytest.approx((high - low) / step, rel=1e-5, abs=1e-6)
+
+
+@pytest.mark.parametrize(("which", "weight"), [("few", 0.7), ("many", 0.7), ("many", 5.0)])
+def test_deviations_have_a_mean_and_spreads(which, weight):
+    probes, mean, spread = PROBES[which], np.linspace(-0.5, 0.4, COLUMNS), np.geomspace(1.0, 0.05, COLUMNS)
+    deviation = Deviation(mean, spread, probes, weight)
+    (found,) = solve_all(deviation.scaled(RFactor.of(A, B)), [BayesianRidge()], held=deviation.held())
+    alpha, noise = found.hyperparameters["alpha"], found.hyperparameters["noise"]
+    expected, flat = dense_alpha(A * spread, B - A @ mean, weight * probes * spread)
+    assert flat == (weight == 5.0)
+    assert math.log(alpha) == pytest.approx(math.log(expected), abs=1e-5)
+    precision = alpha * np.diag(spread**-2.0) + weight**2 * probes.T @ probes
+    wide = noise**2 * (np.eye(ROWS) + A @ np.linalg.solve(precision, A.T))
+    expected = multivariate_normal(A @ mean, wide).logpdf(B)
+    assert found.hyperparameters["log_evidence"] == pytest.approx(expected, rel=1e-9)
+    inside = np.linalg.inv(A.T @ A + precision)
+    np.testing.assert_allclose(
+        deviation.solution(found).coefficients, mean + inside @ (A.T @ (B - A @ mean)), rtol=1e-7
+    )
+
+
+@pytest.mark.parametrize("exact", [False, True])
+@pytest.mark.parametrize(("rows", "which"), [(ROWS, "many"), (ROWS, "few"), (3, "few")])
+def test_what_neither_data_nor_prior_tell_is_held_by_alpha(rows, which, exact):
+    """A column that is there twice, in both: predictions are those of the column once, and shared."""
+    a, probes = A[:rows], PROBES[which]
+    b = (
+        a @ np.linalg.svd(probes)[2][-1] if exact else (A @ (30.0 * TRUTH))[:rows] if rows < ROWS else B
+    )  # of few probes what they don't see
+    twice, held_twice = (np.column_stack([x, x[:, 0]]) for x in (a, probes))
+    summary, held = stacked(twice, b, held_twice)
+    (found,) = solve_all(summary, [BayesianRidge()], held=held)
+    alpha = found.hyperparameters["alpha"]
+    # (c, c') of one column of prior variance 1/alpha each: their sum has 2/alpha
+    scale = np.array([np.sqrt(2.0)] + [1.0] * (COLUMNS - 1))
+    once = np.vstack([a * scale, probes * scale, np.sqrt(alpha) * np.eye(COLUMNS)])
+    x = np.linalg.lstsq(once, np.concatenate([b, np.zeros(len(once) - rows)]), rcond=1e-16)[0] * scale
+    np.testing.assert_allclose(twice @ found.coefficients, a @ x, atol=1e-8)
+    assert np.abs(found.coefficients).max() < (5.0 if rows == ROWS else 60.0)
+    np.testing.assert_allclose(found.coefficients[[0, -1]], x[0] / 2.0, atol=1e-6)
+    assert any("prior enough" in note for note in found.notes) == (which == "many")
+    assert not any("gradient" in note for note in found.notes)
+    if exact and which == "few" and rows == ROWS:
+        few = "alpha is held at .*, the smallest that holds what is neither in the data nor in the probes"
+        assert any(re.match(few, note) for note in found.notes)
+        assert alpha == pytest.approx(np.finfo(float).eps * np.linalg.norm(np.vstack([twice, held_twice]), 2) ** 2)
+
+
+def test_evidence_that_no_alpha_changes_takes_no_more_than_the_prior_has():
+    """Strong probes leave nothing to tell: alpha stays finite, and so do the coefficients' errors."""
+    summary, held = stacked(A, B, 1500.0 * PROBES["many"])
+    (found,) = solve_all(summary, [BayesianRidge()], held=held)
+    largest = np.linalg.norm(1500.0 * PROBES["many"], 2) ** 2
+    assert found.hyperparameters["alpha"] == pytest.approx(largest)
+    assert "the probes are prior enough: the log evidence is the same within 0.1 without alpha" in found.notes[0]
+
+
+def test_too_few_steps_to_the_largest_alpha_are_an_error():
+    summary, held = stacked(A, A @ TRUTH, PROBES["many"])
+    with pytest.raises(ConvergenceError, match=r"largest alpha that loses 0\.1 of the log evidence"):
+        solve_all(summary, [BayesianRidge(max_iter=1, tolerance=1e-12)], held=held)
 
 
 def test_without_rows_of_a_prior_nothing_changes():
@@ -154,6 +231,17 @@ def test_generalised_cross_validation_is_of_the_data(free):
         assert grid.residual_norm2[i] == pytest.approx(left, rel=1e-8)
         assert grid.degrees_of_freedom[i] == pytest.approx(np.trace(hat), rel=1e-8)
         assert grid.gcv[i] == pytest.approx(ROWS * left / (ROWS - np.trace(hat)) ** 2, rel=1e-8)
+
+
+def test_residuals_below_the_rounding_of_a_difference_are_not_negative():
+    """Exact data that outweigh the probes by far: of ‖A c − b‖² + ‖P c‖² − ‖P c‖² rounding is left."""
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        a = 1e9 * rng.normal(size=(COLUMNS, COLUMNS))
+        summary, held = stacked(a, a @ TRUTH, rng.normal(size=(15, COLUMNS)))
+        grid = ridge_grid(summary, [1e-3, 1.0], held=held)
+        assert (grid.residual_norm2 >= 0.0).all()
+        assert (grid.gcv >= 0.0).all()
 
 
 @pytest.mark.parametrize(("free", "l2"), [(False, 0.0), (True, 0.0), (False, 1e-3)])

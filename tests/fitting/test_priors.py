@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from unittest import mock
 
@@ -44,6 +45,7 @@ from hiertl_dist.frames.row_weights import RowWeights
 from hiertl_dist.model.mixing import prior_mean
 from hiertl_dist.model.parameters import Parameters, merge_parameters
 from hiertl_dist.model.priors import Prior
+from hiertl_dist.model_selection.held_out_errors import HeldOut
 from hiertl_dist.uncertainty.committee import committee
 from hiertl_dist.uncertainty.predictive import free_coefficients, posterior
 from hiertl_dist.units import EV
@@ -228,8 +230,48 @@ def test_a_climb_and_its_folds_by_evidence_with_probes(summaries):
     fit = fit_hierarchy(FRAMES, BASIS, options=HierarchyOptions(own), executor=SERIAL).fits["CN"]
     assert fit.view.deviation.rows is not None
     assert np.isfinite(fit.solution.hyperparameters["log_evidence"])
-    (checked,) = cross_validate(with_probes(summaries), {"kind": "bayesian_ridge"})
-    assert checked.errors is not None
+    given = with_probes(summaries)
+    (checked,) = cross_validate(given, {"kind": "bayesian_ridge"})
+    for fold in range(3):  # as a fit to what is left, and the rows of the fold beside what it says of them
+        others = replace(given, factors={g: w for g, w in given.factors.items() if g.fold != fold})
+        direct = solve(others, {"kind": "bayesian_ridge"})
+        r, p, z, rows = dense_of(others)
+        alpha = direct.hyperparameters["alpha"]
+        x = np.linalg.solve(r.T @ r + p.T @ p + alpha * np.eye(r.shape[1]), r.T @ z)
+        assert direct.hyperparameters["noise"] == pytest.approx(
+            np.sqrt((np.sum((r @ x - z) ** 2) + np.sum((p @ x) ** 2) + alpha * x @ x) / rows), rel=1e-5
+        )
+        coefficients = given.deviation.mean + given.deviation.scale * x
+        for kind in ("force", "energy", "stress"):
+            left = [g for g in given.factors if g.fold == fold and g.kind.startswith(kind)]
+            squares, _ = residual_squares(given, coefficients[:, np.newaxis], left)
+            expected = HeldOut.of({g: (given.summaries.rows(g), float(squares[g][0])) for g in left})
+            assert checked.errors.rmse(kind, fold=fold) == pytest.approx(expected.rmse(kind), rel=1e-5)
+
+
+@pytest.mark.parametrize("prior", [{"probe_force": 0.02}, {"weight": 0.3}, {"probe_force": 0.1, "probe_energy": 5.0}])
+def test_a_fit_by_evidence_says_how_hard_its_noise_makes_probes(summaries, prior):
+    prior = {"weight": None, **prior}
+    given = with_probes(summaries, **prior)
+    weight = prior["weight"] or float(re.search(r"probes have the weight ([\d.e+-]+)", " ".join(given.notes))[1])
+    found = solve(given, {"kind": "bayesian_ridge"})
+    (note,) = [n for n in found.notes if n.startswith("with the noise that the evidence finds, forces on probes are")]
+    said = float(re.search(r"about (.*) eV/Å", note)[1])
+    assert said == pytest.approx(found.hyperparameters["noise"] / weight / EV, rel=0.1)
+    assert not any("noise that the evidence" in n for n in solve(given, {"kind": "ridge", "alpha": 1.0}).notes)
+
+
+def test_weights_by_evidence_are_said_to_be_without_probes(summaries):
+    options = {"blocks": ["CN"], "frozen": lower(climb(1.0)), "weights": "evidence"}
+    probes = reduce_probes(random_frames({"CN": 12}, seed=9), BASIS, [ElementSet("CN")], executor=SERIAL)
+    for kind, more in ({"kind": "bayesian_ridge"}, True), ({"kind": "ridge", "alpha": 1.0}, False):
+        held = {"prior": {"probes": 12, "probe_weight": 0.5}, "probes": probes}
+        given = view(summaries, regulariser=kind, **options, **held)
+        (note,) = [n for n in solve(given, kind).notes if "weights by evidence are estimated without the probes" in n]
+        assert ("alpha and noise of the fit" in note) == more
+        plain = view(summaries, regulariser=kind, prior="mixed", **options)
+        assert plain.weights == given.weights
+        assert not any("without the probes" in n for n in solve(plain, kind).notes)
 
 
 def test_probes_in_a_climb(tmp_path):
