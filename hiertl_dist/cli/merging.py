@@ -82,4 +82,8 @@ def require_pairs(model: Model) -> None:
     stated = {p.elements for p in model.parameters.basis.pairs}
     pairs = combinations_with_replacement(sorted(model.elements), 2)
     if missing := [cluster_name(p) for p in pairs if p not in stated]:
-        raise InputError(f"merge: no file states the pairs {missing}, which a file of these elements needs")
+        raise InputError(
+            f"merge: no file states the pairs {missing}, which a file of these elements needs: name a file that has "
+            "them, too (a model of these elements, be its pairs zero), or have a fit write the model: with "
+            'missing = "mixed" or "zero" in [fit], and these files in [frozen]'
+        )

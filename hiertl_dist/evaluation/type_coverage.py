@@ -47,7 +47,7 @@ class TypeCoverage:
         if self.without_data == "missing":
             return "no coefficients"
         if self.without_data:
-            return "no data: mixed from lower blocks" if self.without_data == "mixed" else "no data: zero"
+            return "no data: mixed from lower blocks" if self.without_data == "mixed" else "left out: zero"
         return "none fitted" if self.fitted == (0, 0) else ""
 
     def as_dict(self) -> dict[str, Any]:

@@ -12,6 +12,8 @@ from ..errors import InputError
 from ..evaluation.type_coverage import TypeCoverage, type_coverage
 from ..fitting.mean_model import QUANTITIES
 from ..frames.frame_sequence import sequence_of
+from ..frames.type_names import cluster_name, split_symbols
+from ..model.missing_types import types_text, with_lower
 from ..model.parameters import refuse_shared_types
 from ..model.reference_energies import uncovered_frames, without_offsets
 from ..text.display import Shown
@@ -106,7 +108,21 @@ class EvaluationReport(Shown):
             told = coverage_text(self.coverage, units)
             text += f"\n\ndistances that each block was fitted on, and is used on here\n{told}"
         text += "\n\n" + warnings_text(self.evaluated, units, known=self.known)
+        if zero := self.zeros_text():
+            text += f"\n{zero}"
         return text + self.written()
+
+    def zeros_text(self) -> str:
+        """What to say of clusters of these frames that the model says are zero, and its lower blocks have."""
+        stated = [split_symbols(t.name) for t in self.types if t.without_data == "zero"]
+        lower = [split_symbols(t.name) for t in self.types if t.without_data != "zero"]
+        zero = [cluster_name(c) for c in with_lower(stated, lower)]
+        if not zero:
+            return ""
+        return (
+            f"WARNING: the model is without terms of {types_text(zero)} on purpose, and these frames have them: they "
+            "counted for nothing, zero is not neutral, and no range of distances is known of them"
+        )
 
     def written(self) -> str:
         """The files, and what frames in them could not have."""

@@ -12,6 +12,7 @@ from ..evaluation.coverage import joined_coverage
 from ..evaluation.missing_in_frames import joined_missing
 from ..evaluation.type_coverage import type_coverage
 from ..fitting.mean_model import QUANTITIES
+from ..model.missing_types import missing_notes, types_text
 from ..text.display import Shown, table_text
 from ..text.result_cards import conditions_text
 from .csv_tables import CsvTable, blocks_csv, coverage_csv, errors_csv, frames_csv
@@ -167,7 +168,8 @@ def fit_text(result: FitResult, job: Input) -> str:
     for s in next(iter(result.errors.values()), ()):
         beside = {name: by_set[s] for name, by_set in result.errors.items()}
         groups = {name: by_set[s] for name, by_set in by_group.items()}
-        parts.append(f"\n{s} frames\n{errors_text(beside, job.units)}\n\n{details_text(beside, groups, job.units)}")
+        tables = f"{errors_text(beside, job.units)}\n\n{details_text(beside, groups, job.units)}"
+        parts.append(f"\n{title_of(result, s)}\n{tables}")
     coverage, types = coverage_of(result), types_of(result)
     for name, covered in coverage.items():
         if types[name]:
@@ -180,12 +182,21 @@ def fit_text(result: FitResult, job: Input) -> str:
         for s, e in by_set.items():
             known = result.models[name].coverage
             parts.append(f"\n{name}, {s}: " + warnings_text(e, job.units, 5, known, coverage[name]))
-    return "\n".join([*parts, *warned_text(solutions)])
+    return "\n".join([*parts, *warned_text(result)])
 
 
-def warned_text(solutions: Mapping[str, Solution]) -> list[str]:
-    """What fits warned of, as a part of a text; none where they did not."""
+def title_of(result: FitResult, frames: str) -> str:
+    """The title of the errors of a set of frames: which of their types count for nothing in these."""
+    lacking = [m.name for m in joined_missing(by_set[frames].missing for by_set in result.evaluated.values())]
+    return f"{frames} frames" + (f" ({types_text(lacking)}, no coefficients: count for nothing)" if lacking else "")
+
+
+def warned_text(result: FitResult) -> list[str]:
+    """What fits warned of, and what their models lack, as a part of a text; none where there is nothing."""
+    solutions = solutions_of(result)
     warned = [f"  {name}: {note}" for name, s in solutions.items() for note in s.notes if note.startswith("WARNING")]
+    for name, model in result.models.items():
+        warned += [f"  {note}" for note in missing_notes([model.parameters], f"the {name} model")]
     return ["\nwhat was warned of\n" + "\n".join(warned)] if warned else []
 
 

@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from ..evaluation.missing_in_frames import missing_text
-from ..frames.type_names import cluster_name, split_symbols
-from ..model.missing_types import types_text, with_lower
 from ..text.display import Shown, number_text, table_text
 from ..text.words import count_text
 from .csv_tables import CsvTable
@@ -95,10 +93,8 @@ class PredictionReport(Shown):
         found, evaluated = self.found, self.found.evaluated
         if evaluated.missing:
             yield f"WARNING: no coefficients for {missing_text(evaluated.missing)}: they counted for nothing"
-        stated = [split_symbols(t.name) for t in found.types if t.without_data == "zero"]
-        lower = [split_symbols(t.name) for t in found.types if t.without_data != "zero"]
-        if zero := [cluster_name(c) for c in with_lower(stated, lower)]:
-            yield f"WARNING: the model is without terms of {types_text(zero)} on purpose, and these frames have them"
+        if zero := found.zeros_text():
+            yield zero
         if found.no_offsets:
             yield no_offsets_text(found.no_offsets)
         if found.undetermined_frames:

@@ -10,7 +10,7 @@ from ..fitting.mean_model import judgement_text
 from ..text.display import table_text
 from ..text.result_cards import conditions_text
 from ..text.words import count_text
-from .fit_report import coverage_of, solutions_of, types_of, warned_text
+from .fit_report import coverage_of, solutions_of, title_of, types_of, warned_text
 from .outputs import REPORT_TEXT
 from .report import coverage_text, details_text, errors_text, types_table, warnings_text
 
@@ -97,7 +97,7 @@ def short_text(result: FitResult, job: Input, screen: Screen) -> str:
     for s in next(iter(result.errors.values()), ()):
         beside = {name: by_set[s] for name, by_set in result.errors.items()}
         groups = {name: by_set[s] for name, by_set in result.group_errors.items()}
-        parts.append(f"\n{s} frames\n{_errors(beside, groups, job.units, s, cut)}")
+        parts.append(f"\n{title_of(result, s)}\n{_errors(beside, groups, job.units, s, cut)}")
     coverage, types = coverage_of(result), types_of(result)
     for name, covered in coverage.items():
         if listed := _marked(types[name], lambda t: bool(t.remark), f"types of clusters ({name})", cut):
@@ -111,7 +111,7 @@ def short_text(result: FitResult, job: Input, screen: Screen) -> str:
         for s, e in by_set.items():
             known = result.models[name].coverage
             parts.append(f"\n{name}, {s}: " + warnings_text(e, job.units, 5, known, coverage[name]))
-    parts += warned_text(solutions)
+    parts += warned_text(result)
     if cut:
         where = Path(job.output) / REPORT_TEXT
         parts.append(f"\nnot shown here: {'; '.join(cut)}. All of it is in {where}")

@@ -159,10 +159,12 @@ def notes_on_absent_blocks(
         "zero": 'they are zero in the model, as missing = "zero" says',
         "mixed": 'missing = "mixed" makes only what the basis has: the model will have no coefficients for them',
     }[way]
+    advice = "keep these types in the basis (out of exclude)"
+    if way != "mixed":
+        advice += ', and fit them or, block by block, have them made of lower ones (missing = "mixed" in [fit])'
     return (
         f"WARNING: nothing has terms of {types_text(map(cluster_name, absent))} (blocks {blocks}), and their lower "
-        f"blocks have {known}: {what}. Zero is not neutral: keep these types in the basis, and fit them or, block by "
-        'block, have them made of lower ones (missing = "mixed" in [fit])',
+        f"blocks have {known}: {what}. Zero is not neutral: {advice}",
     )
 
 

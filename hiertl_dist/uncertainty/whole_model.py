@@ -19,7 +19,9 @@ from ..fitting.hierarchy import HierarchyFit
 from ..fitting.views import combined_factor
 from ..frames.element_set import ElementSet
 from ..frames.rows import SUMMARY_KINDS, kind_codes, person_kind
+from ..frames.type_names import cluster_name, split_symbols
 from ..model.blocks import columns_of
+from ..model.missing_types import stated_zeros, types_text
 from ..model.mixing_matrix import MadeType, made_types
 from ..text.display import Shown
 from ..text.display import listed as listed_names
@@ -155,7 +157,9 @@ def hierarchy_posterior(
         blocks[given.name] = given
     fitted = {t for given in known for t in given.types}
     made, _ = made_types(model.parameters, fitted)
-    return HierarchyPosterior(model, blocks, tuple(made), _notes(blocks, unfitted_types(model, fitted, made)))
+    return HierarchyPosterior(
+        model, blocks, tuple(made), _notes(blocks, model, unfitted_types(model, fitted, made), made)
+    )
 
 
 def unfitted_types(
@@ -214,8 +218,10 @@ def block_posterior(fit: BlockFit) -> ModelPosterior:
     return ModelPosterior(given, fit.solution, linear, noise)
 
 
-def _notes(blocks: Mapping[str, BlockPosterior], other: Sequence[ClusterType]) -> tuple[str, ...]:
-    """What counts as known, and which blocks say nothing of what is far from their frames."""
+def _notes(
+    blocks: Mapping[str, BlockPosterior], model: Model, other: Sequence[ClusterType], made: Sequence[MadeType]
+) -> tuple[str, ...]:  # fmt: skip
+    """What counts as known, what is not in σ, and which blocks say nothing of what is far from their frames."""
     alone = [n for n, part in blocks.items() if len(part.name.elements) > 1 and not part.probed]
     names = [t.name for t in other]
     notes = [f"{listed_names(names, NAMED)} were not fitted here and count as known"] if other else []
@@ -224,7 +230,23 @@ def _notes(blocks: Mapping[str, BlockPosterior], other: Sequence[ClusterType]) -
             f"blocks {listed_names(alone, NAMED)} are held on no probes: nothing tells how far they are off where none "
             "of their frames is"
         )
+    if unseen := [m.name for m in made if not _is_of_fitted_mixtures(m, blocks)]:
+        notes.append(
+            f"WARNING: {listed_names(unseen, NAMED)} were made by mixing of single elements alone: σ holds what these "
+            "leave open, not how far mixing is off: errors may be many times σ, and leverages say nothing of it"
+        )
+    if zeros := stated_zeros([model.parameters]):
+        notes.append(
+            f"WARNING: the model is without terms of {types_text(map(cluster_name, zeros))} on purpose: σ holds "
+            "nothing of what they would add, so errors of frames that have them may be many times σ"
+        )
     return tuple(notes)
+
+
+def _is_of_fitted_mixtures(made: MadeType, blocks: Mapping[str, BlockPosterior]) -> bool:
+    """Whether a fitted block of several of a made type's elements tells how far mixing is off."""
+    own = set(split_symbols(made.name))
+    return any(len(part.name.elements) > 1 and set(part.name.elements) <= own for part in blocks.values())
 
 
 def _predict_whole(frame: Frame, *, given: HierarchyPosterior, policy: InnerPolicy, source: str) -> Prediction:

@@ -209,9 +209,34 @@ def test_one_that_was_asked_to_be_zero_says_so():
 
 
 def test_commands_say_it(tmp_path, capsys):
-    path = write_job(tmp_path, FRAMES, basis=apart().to_dict())
+    path = write_job(tmp_path, FRAMES, basis=apart().to_dict(), output={"folder": "results"})
     assert cli.main(["plan", str(path), "--executor", "serial"]) == 0
     assert ABSENT in capsys.readouterr().out
+    assert cli.main(["fit", str(path), "--executor", "serial"]) == 0
+    printed = capsys.readouterr().out
+    types = "1 pair (CN), 2 triplets (CCN, CNN)"
+    assert f"\nfitted frames ({types}, no coefficients: count for nothing)\n" in printed
+    summary = printed.partition("\nwhat was warned of\n")[2]
+    assert f"WARNING: the hierarchical model has no coefficients for {types}" in summary
+    stated = ["merge", str(tmp_path / "results" / "model.params.txt"), "-o", str(tmp_path / "stated.txt")]
+    assert cli.main([*stated, "--missing", "zero"]) == 0
+    capsys.readouterr()
+    assert (
+        cli.main(
+            [
+                "evaluate",
+                str(tmp_path / "stated.txt"),
+                "--frames",
+                str(tmp_path / "data.extxyz"),
+                "--executor",
+                "serial",
+            ]
+        )
+        == 0
+    )
+    printed = capsys.readouterr().out
+    assert f"WARNING: the model is without terms of {types} on purpose, and these frames have them" in printed
+    assert "left out: zero" in printed
     zero = Model(replace(TRUTH.with_types(apart().types), without_data={"CN": "zero"}))
     zero.write(tmp_path / "zero.txt")
     merged = ["merge", str(tmp_path / "zero.txt"), "-o", str(tmp_path / "merged.txt")]

@@ -163,6 +163,7 @@ def test_a_file_states_every_pair(merge, files, tmp_path):
     code, out, err = merge(*files[:2])
     assert (code, out) == (2, "")
     assert "merge: no file states the pairs ['CN']" in err
+    assert 'missing = "mixed" or "zero" in [fit]' in err
     assert not (tmp_path / "model.params.txt").exists()
 
 

@@ -142,6 +142,28 @@ def test_what_does_not_count_is_told(fit):
         hierarchy_posterior(list(given.blocks.values()))
 
 
+@pytest.mark.parametrize(
+    ("missing", "says"),
+    [
+        (
+            "mixed",
+            "CN, CCN, CNN were made by mixing of single elements alone: σ holds what these leave open, not how far ",
+        ),
+        (
+            "zero",
+            "without terms of 1 pair (CN), 2 triplets (CCN, CNN) on purpose: σ holds nothing of what they would add",
+        ),
+    ],
+)
+def test_a_mixture_that_no_frame_told_of_is_no_part_of_deviations(missing, says):
+    basis = small_basis((3, 2, 0))
+    frames = labelled(random_frames({"C": 5, "N": 5}), random_parameters(basis, 5))
+    options = HierarchyOptions(FitSettings({"kind": "ridge", "alpha": 0.1}, weights=WEIGHTS), missing=missing)
+    given = hierarchy_posterior(fit_hierarchy(frames, basis, options=options, executor=executor("serial")))
+    (note,) = (n for n in given.notes if n.startswith("WARNING"))
+    assert says in note
+
+
 @pytest.fixture(scope="module")
 def written(fit, tmp_path_factory):
     """A folder with the merged model and the covariance of each block."""
