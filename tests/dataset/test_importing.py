@@ -23,7 +23,7 @@ from hiertl_dist.dataset.folder import finish
 from hiertl_dist.dataset.sources import sorted_out
 from hiertl_dist.errors import FrameError, HiertlWarning, InputError, LockError, StoreError
 from hiertl_dist.executors import progress
-from hiertl_dist.files.locks import locked
+from hiertl_dist.files.locks import held, locked
 from hiertl_dist.files.paths import replacing
 from hiertl_dist.files.store_use import use_stores
 from hiertl_dist.units import EV
@@ -334,7 +334,7 @@ class TestDamage:
         file.write_text("  " + text)
         item = importing._Item(importing.following(None, runs[1].frames, runs[1].atoms), runs[1], given[0].files[0])
         with pytest.raises(FrameError, match="changed while it was read"):
-            importing._import(item, folder=tmp_path)
+            importing._import(item, lock=held(tmp_path))
 
 
 def stop_before_the_end(folder, sources, monkeypatch):
