@@ -41,7 +41,8 @@ def weak_wall_notes(fitted: Parameters, frozen: Iterable[Parameters] = ()) -> tu
     inner = {p.name: p.rmin for p in fitted.basis.pairs}
     better = holding_wall(pushed, [(p.distances[0, 0], inner[p.name]) for p in pushed], wall)
     remedy = (
-        f"in [fit], penalty: a scale of {better.scale:g} and a distance of {better.distance:g} Å would"
+        f"in [fit], penalty: a scale of {better.scale:g} and a distance of {better.distance:g} Å would, of two atoms; "
+        "hiertl-dist check looks at them among neighbours: where it names a wall for all pairs, take that one"
         if better is not None
         else "no wall does that begins below the closest contacts: frames with nearer atoms, or a stronger "
         "regulariser, might"
