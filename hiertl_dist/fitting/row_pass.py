@@ -121,7 +121,6 @@ class PlannedPass:
     seconds: tuple[float, ...]
     kept: int
     """Bytes of the summaries of all groups."""
-    compact: bool
     method: str
 
     def workers(self, executor: Executor, memory: int | None, depth: int, what: str) -> tuple[int, int]:
@@ -146,7 +145,7 @@ def planned_pass(plan: Plan, source: RowSource, executor: Executor, method: str)
     leaves = tuple(leaf for cut in cuts for leaf in cut.leaves)
     kept = sum(bytes_of_summaries(group_sizes(s).values(), source.width_of(s[0].elements), method) for s in alike)
     cost = leaf_cost(plan, source)
-    return PlannedPass(source, cuts, leaves, tuple(cost(leaf) for leaf in leaves), kept, source.compact, method)
+    return PlannedPass(source, cuts, leaves, tuple(cost(leaf) for leaf in leaves), kept, method)
 
 
 # long: its parameters are documented
